@@ -1,0 +1,220 @@
+//! Every setting of the server, in one declarative table: the source of `--help`, `SHOW ALL`, `pg_settings` and the docs.
+//!
+//! A value comes from `--set name=value`, else `TIDEGATE_NAME` in the environment, else a line of `--config FILE`, else the
+//! default. Sessions keep their own overrides of those whose [`Scope`] allows it.
+
+use crate::{Error, Kind, Result};
+use parking_lot::RwLock;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Who may change a setting, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Only at start.
+    Start,
+    /// `ALTER SYSTEM SET`, while running.
+    System,
+    /// `SET`, by each session for itself.
+    Session,
+    /// Reported, never changed.
+    Fixed,
+}
+
+/// What a value must look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// Any text.
+    Text,
+    /// `on` or `off`.
+    Switch,
+    /// A whole number in a range.
+    Whole(i64, i64),
+    /// A duration: a number of milliseconds, or `5s`, `2min`, `1h`.
+    Millis,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+}
+
+/// One row of the table.
+pub struct Setting {
+    /// As typed by users: lower case.
+    pub name: &'static str,
+    /// What it is when nobody says otherwise.
+    pub default: &'static str,
+    /// Who may change it.
+    pub scope: Scope,
+    /// What a value must look like.
+    pub shape: Shape,
+    /// One sentence for people.
+    pub about: &'static str,
+}
+
+const fn setting(name: &'static str, default: &'static str, scope: Scope, shape: Shape, about: &'static str) -> Setting {
+    Setting { name, default, scope, shape, about }
+}
+
+/// The table. Order is alphabetical within a scope.
+pub const SETTINGS: &[Setting] = &[
+    setting("auth", "trust", Scope::Start, Shape::OneOf(&["trust", "password"]), "How clients of the SQL port prove who they are."),
+    setting("aws_account_id", "000000000000", Scope::Start, Shape::Text, "The account in every ARN."),
+    setting("aws_region", "us-east-1", Scope::Start, Shape::Text, "The region of ARNs when a request is not signed."),
+    setting("data", "./tidegate-data", Scope::Start, Shape::Text, "The data directory."),
+    setting("http_listen", "127.0.0.1:4566", Scope::Start, Shape::Text, "Address of the HTTP port: the AWS protocols, /healthz, /metrics."),
+    setting("log_format", "auto", Scope::Start, Shape::OneOf(&["auto", "human", "json"]), "Log lines for people or for machines; auto asks the terminal."),
+    setting("max_connections", "1000", Scope::Start, Shape::Whole(1, 100_000), "SQL connections at one time."),
+    setting("sql_listen", "127.0.0.1:5439", Scope::Start, Shape::Text, "Address of the SQL port."),
+    setting("storage_url", "", Scope::Start, Shape::Text, "Where tables and stream segments lie: empty for the data directory, or s3://bucket/prefix."),
+    setting("tls_cert", "", Scope::Start, Shape::Text, "PEM certificate of the SQL port, or auto for a self-signed pair."),
+    setting("tls_key", "", Scope::Start, Shape::Text, "PEM key of the SQL port."),
+    setting("wal_segment_mb", "64", Scope::Start, Shape::Whole(1, 4096), "Size at which a new log file is begun."),
+    setting("query_memory_limit", "0", Scope::System, Shape::Whole(0, i64::MAX), "Bytes that all queries together may hold; 0 is 60 % of the machine's memory."),
+    setting("s3_endpoint", "", Scope::System, Shape::Text, "Endpoint of s3:// where no credential names one (path style); empty is AWS."),
+    setting("stream_lifecycle_delay_ms", "0", Scope::System, Shape::Millis, "How long a stream stays CREATING or DELETING, for tests of clients."),
+    setting("stream_limits", "off", Scope::System, Shape::OneOf(&["off", "kinesis"]), "Whether the limits of Kinesis are enforced."),
+    setting("stream_seal_interval_ms", "60000", Scope::System, Shape::Millis, "Longest time that a record stays in the tail before it is sealed into a segment."),
+    setting("stream_seal_mb", "64", Scope::System, Shape::Whole(1, 65536), "Bytes of a stream's tail that make the sealer begin."),
+    setting("stream_shard_limit", "500", Scope::System, Shape::Whole(1, 100_000), "Open shards of all streams together."),
+    setting("stream_tail_mb_max", "1024", Scope::System, Shape::Whole(16, 1_048_576), "Memory that unsealed records may take; puts wait beyond it."),
+    setting("application_name", "", Scope::Session, Shape::Text, "What the client calls itself."),
+    setting("bytea_output", "hex", Scope::Session, Shape::OneOf(&["hex", "escape"]), "How bytea is shown as text."),
+    setting("client_encoding", "UTF8", Scope::Session, Shape::Text, "Always UTF8."),
+    setting("client_min_messages", "notice", Scope::Session, Shape::Text, "Least severe message that is sent."),
+    setting("datestyle", "ISO, MDY", Scope::Session, Shape::Text, "How dates are shown: always ISO."),
+    setting("default_transaction_read_only", "off", Scope::Session, Shape::Switch, "Accepted for drivers that set it."),
+    setting("extra_float_digits", "1", Scope::Session, Shape::Whole(-15, 3), "Accepted: floats are shown shortest-precise."),
+    setting("idle_in_transaction_session_timeout", "0", Scope::Session, Shape::Millis, "Ends a session that idles in a transaction; 0 is never."),
+    setting("intervalstyle", "postgres", Scope::Session, Shape::Text, "How intervals are shown: always postgres."),
+    setting("lock_timeout", "0", Scope::Session, Shape::Millis, "Accepted for drivers that set it."),
+    setting("search_path", "\"$user\", public", Scope::Session, Shape::Text, "Schemas in which unqualified names are looked up."),
+    setting("standard_conforming_strings", "on", Scope::Session, Shape::Switch, "Always on."),
+    setting("statement_timeout", "0", Scope::Session, Shape::Millis, "Longest time a statement may run; 0 is no limit."),
+    setting("target_partitions", "0", Scope::Session, Shape::Whole(0, 1024), "Threads of one query; 0 is one for each core."),
+    setting("timezone", "UTC", Scope::Session, Shape::Text, "Time zone in which timestamptz is shown and read."),
+    setting("transaction_isolation", "repeatable read", Scope::Session, Shape::Text, "Snapshot isolation, whatever is asked for."),
+    setting("transaction_read_only", "off", Scope::Session, Shape::Switch, "Accepted for drivers that set it."),
+    setting("integer_datetimes", "on", Scope::Fixed, Shape::Switch, "As in Postgres."),
+    setting("is_superuser", "on", Scope::Fixed, Shape::Switch, "As in Postgres."),
+    setting("max_identifier_length", "63", Scope::Fixed, Shape::Whole(63, 63), "As in Postgres."),
+    setting("server_encoding", "UTF8", Scope::Fixed, Shape::Text, "Always UTF8."),
+    setting("server_version", "15.4", Scope::Fixed, Shape::Text, "The Postgres version whose behaviour is followed; bare digits, since drivers parse it."),
+    setting("server_version_num", "150004", Scope::Fixed, Shape::Text, "The same as a number."),
+];
+
+/// The server-wide values: those given at start, those set since, the defaults for the rest.
+#[derive(Clone, Default)]
+pub struct Settings {
+    given: Arc<RwLock<BTreeMap<&'static str, String>>>,
+}
+
+/// Finds a row by name, in any case.
+pub fn find(name: &str) -> Result<&'static Setting> {
+    let lower = name.to_ascii_lowercase();
+    SETTINGS.iter().find(|s| s.name == lower).ok_or_else(|| {
+        Error::new(Kind::UndefinedObject, format!("unrecognized configuration parameter \"{name}\"")).hint("SHOW ALL lists them.")
+    })
+}
+
+impl Setting {
+    /// Checks a value and gives it in its canonical form.
+    pub fn check(&self, value: &str) -> Result<String> {
+        let wrong = |must: &str| {
+            Error::new(Kind::InvalidParameter, format!("invalid value for parameter \"{}\": \"{value}\"", self.name)).hint(format!("It must be {must}."))
+        };
+        match self.shape {
+            Shape::Text => Ok(value.to_string()),
+            Shape::Switch => match value.to_ascii_lowercase().as_str() {
+                "on" | "true" | "yes" | "1" => Ok("on".into()),
+                "off" | "false" | "no" | "0" => Ok("off".into()),
+                _ => Err(wrong("on or off")),
+            },
+            Shape::Whole(low, high) => match value.trim().parse::<i64>() {
+                Ok(n) if (low..=high).contains(&n) => Ok(n.to_string()),
+                _ => Err(wrong(&format!("a whole number from {low} to {high}"))),
+            },
+            Shape::Millis => millis(value).map(|ms| ms.to_string()).ok_or_else(|| wrong("milliseconds, or a number with ms, s, min, h or d")),
+            Shape::OneOf(words) => {
+                let lower = value.to_ascii_lowercase();
+                if words.contains(&lower.as_str()) { Ok(lower) } else { Err(wrong(&format!("one of {}", words.join(", ")))) }
+            }
+        }
+    }
+}
+
+/// Reads `250`, `250ms`, `5s`, `2min`, `1h` or `1d` as milliseconds.
+pub fn millis(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: i64 = number.parse().ok()?;
+    let factor = match unit.trim() {
+        "" | "ms" => 1,
+        "s" => 1000,
+        "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.checked_mul(factor)
+}
+
+impl Settings {
+    /// Only defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Gives a setting a value, whatever its scope: the caller has checked that it may.
+    pub fn set(&self, name: &str, value: &str) -> Result<()> {
+        let setting = find(name)?;
+        let value = setting.check(value)?;
+        self.given.write().insert(setting.name, value);
+        Ok(())
+    }
+
+    /// The value of a setting; empty for a name that the table does not have.
+    pub fn get(&self, name: &str) -> String {
+        let Ok(setting) = find(name) else { return String::new() };
+        self.given.read().get(setting.name).cloned().unwrap_or_else(|| setting.default.to_string())
+    }
+
+    /// The value as a whole number; 0 when it is none.
+    pub fn whole(&self, name: &str) -> i64 {
+        self.get(name).parse().unwrap_or(0)
+    }
+
+    /// Whether a switch is on.
+    pub fn is_on(&self, name: &str) -> bool {
+        self.get(name) == "on"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_checked_and_made_canonical() {
+        let cases = [
+            ("statement_timeout", "5s", Some("5000")),
+            ("statement_timeout", "2min", Some("120000")),
+            ("statement_timeout", "soon", None),
+            ("transaction_read_only", "TRUE", Some("on")),
+            ("transaction_read_only", "maybe", None),
+            ("max_connections", "0", None),
+            ("AUTH", "Trust", Some("trust")),
+        ];
+        for (name, value, want) in cases {
+            let got = find(name).and_then(|s| s.check(value));
+            assert_eq!(got.ok().as_deref(), want, "{name} = {value}");
+        }
+    }
+
+    #[test]
+    fn unknown_names_are_refused_and_defaults_pass_their_own_check() {
+        assert_eq!(find("no_such").err().map(|e| e.kind()), Some(Kind::UndefinedObject));
+        for setting in SETTINGS {
+            assert!(setting.check(setting.default).is_ok(), "{}", setting.name);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The accept loop: one task for each client, a maximum of them, and an orderly end.
+
+use crate::cancel::Registry;
+use crate::connection::Ending;
+use crate::startup::{self, Door};
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate_core::{Error, Kind, Result, Rng};
+use tidegate_query::Engine;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// A client that has not logged in by then is let go.
+const STARTUP_SECONDS_MAX: u64 = 60;
+/// Running statements have this long to end once the server is told to: less than the ten seconds after which
+/// container engines kill.
+const DRAIN_SECONDS_MAX: u64 = 6;
+/// After that, their connections have this long to say so.
+const KILL_SECONDS_MAX: u64 = 2;
+/// How long to wait after the system refuses a socket, most often for want of file descriptors.
+const ACCEPT_PAUSE_MS: u64 = 50;
+/// Connections above the maximum that are being told so at one time; beyond it they are just closed.
+const REFUSALS_MAX: usize = 64;
+
+/// Serves clients of the SQL port until `shutdown`, then drains: idle connections end at once, running statements get
+/// some seconds.
+pub async fn serve(
+    listener: TcpListener,
+    engine: Engine,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    shutdown: CancellationToken,
+) -> Result<()> {
+    let max = usize::try_from(engine.settings().whole("max_connections")).unwrap_or(0).max(1);
+    let places = Arc::new(Semaphore::new(max));
+    let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
+    let ending = Ending { drain: shutdown.clone(), kill: CancellationToken::new() };
+    let tls = tls.map(TlsAcceptor::from);
+    let door = Door { engine, tls, registry: Registry::default(), rng: Rng::system(), ending: ending.clone() };
+    let clients = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((socket, _)) => admit(socket, &door, &places, &refusals, &clients),
+            Err(error) => {
+                tracing::warn!(%error, "the SQL port could not accept a connection");
+                tokio::time::sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
+            }
+        }
+    }
+    drop(listener);
+    clients.close();
+    if tokio::time::timeout(Duration::from_secs(DRAIN_SECONDS_MAX), clients.wait()).await.is_err() {
+        ending.kill.cancel();
+        let _those_left_end_with_the_process =
+            tokio::time::timeout(Duration::from_secs(KILL_SECONDS_MAX), clients.wait()).await;
+    }
+    Ok(())
+}
+
+fn admit(socket: TcpStream, door: &Door, places: &Arc<Semaphore>, refusals: &Arc<Semaphore>, clients: &TaskTracker) {
+    let _without_it_small_answers_wait = socket.set_nodelay(true);
+    match places.clone().try_acquire_owned() {
+        Ok(place) => {
+            let door = door.clone();
+            clients.spawn(async move {
+                let _place = place;
+                converse(socket, &door).await;
+            });
+        }
+        Err(_) => {
+            let Ok(turn) = refusals.clone().try_acquire_owned() else { return };
+            clients.spawn(async move {
+                let _turn = turn;
+                turn_away(socket).await;
+            });
+        }
+    }
+}
+
+async fn converse(socket: TcpStream, door: &Door) {
+    let limit = Duration::from_secs(STARTUP_SECONDS_MAX);
+    let connection = tokio::select! {
+        connection = tokio::time::timeout(limit, startup::welcome(socket, door)) => connection,
+        () = door.ending.kill.cancelled() => return,
+    };
+    if let Ok(Some(connection)) = connection {
+        connection.run().await;
+    }
+}
+
+/// Postgres' code for this is 53300, which drivers' pools know.
+async fn turn_away(mut socket: TcpStream) {
+    let error = Error::new(Kind::LimitExceeded, "sorry, too many clients already")
+        .hint("Close connections that are not needed, or start with a larger max_connections.");
+    let refusal = startup::refuse(&mut socket, "53300", &error);
+    let _closed_either_way = tokio::time::timeout(Duration::from_secs(crate::FAREWELL_SECONDS_MAX), refusal).await;
+}

@@ -1,0 +1,41 @@
+//! The simple protocol: a script, each of its statements executed and its rows sent before the next one is begun.
+
+use crate::backend;
+use crate::connection::Connection;
+use crate::copy;
+use crate::encode::Format;
+use crate::rows::RowCursor;
+use crate::transport::{Failure, Wire};
+use tidegate_query::{Outcome, RowsTag};
+
+/// Runs a script, up to its first error.
+pub async fn run(connection: &mut Connection, sql: &str) -> Wire<()> {
+    let pieces = connection.session.statements(sql)?;
+    if pieces.is_empty() {
+        backend::put_bare(&mut connection.outgoing.buffer, b'I');
+        return Ok(());
+    }
+    for piece in pieces {
+        let guard = connection.begin_statement();
+        let Connection { incoming, session, .. } = connection;
+        let outcome = guard.run(incoming, async { session.run(&piece).await.map_err(Failure::from) }).await?;
+        match outcome {
+            Outcome::Rows { schema, rows, tag } => {
+                let formats = vec![Format::Text; schema.fields().len()];
+                let mut cursor = RowCursor::new(&schema, formats, connection.zone(), rows);
+                backend::put_row_description(&mut connection.outgoing.buffer, &schema, &[]);
+                let Connection { incoming, outgoing, .. } = connection;
+                let sent = guard.run(incoming, cursor.send(outgoing, None)).await?;
+                connection.complete(&RowsTag::text(&tag, sent.rows));
+            }
+            Outcome::Done { tag } => connection.complete(&tag),
+            Outcome::Empty => backend::put_bare(&mut connection.outgoing.buffer, b'I'),
+            Outcome::CopyIn(sink) => copy::take_in(connection, &guard, sink).await?,
+            Outcome::CopyOut { schema, rows, options } => {
+                copy::send_out(connection, &guard, &schema, rows, &options).await?;
+            }
+        }
+        connection.outgoing.flush_if_full().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! The SQL front: a script becomes pieces, a piece becomes a statement. sqlparser only; nothing here knows a catalog.
+//!
+//! - [`split`] cuts a script at its semicolons. Each [`Piece`] knows its text and its place in the script.
+//! - [`parse`] reads one piece, so that an error in the third statement does not keep the first two from running.
+//!   [`parse_one`] and [`parse_query`] read text that must be one statement or one query.
+//! - [`Statement`] is what comes out: our own statements as plain structs, the rest as sqlparser's tree.
+//! - Errors are worded as Postgres does, with the character in the script.
+//! - [`fold`] and [`name_parts`] read identifiers as Postgres does.
+//!
+//! An unknown clause is refused by its name (0A000); what is accepted and means nothing is listed in `no_ops`.
+//! Passwords and keys never reach a debug print, an error or [`Piece::redacted_text`].
+//!
+//! A path in quotes at a table's place (`FROM 's3://…'`) is an identifier whose quote is `'`: [`path_of`].
+
+mod column;
+mod consume;
+mod copy;
+mod copy_options;
+mod credential;
+mod cursor;
+mod delivery;
+mod depth;
+mod dialect;
+mod external_table;
+mod fault;
+mod hive_type;
+mod ident;
+mod options;
+mod piece;
+mod rewrite;
+mod row_format;
+mod split;
+mod statement;
+mod stream;
+mod system;
+mod tag;
+#[cfg(test)]
+mod tests_support;
+mod unload;
+mod upkeep;
+mod user;
+
+pub use sqlparser::ast;
+
+pub use column::ColumnDef;
+pub use consume::Consume;
+pub use copy::{Copy, CopyDirection, CopyLocation, CopySubject};
+pub use copy_options::{Compression, CopyFormat, CopyOptions, CredentialRef};
+pub use credential::{CreateCredential, DropCredential};
+pub use delivery::{AlterDelivery, CreateDelivery, DropDelivery, Target};
+pub use dialect::{DIALECT, TidegateDialect};
+pub use external_table::{AddPartitions, CreateExternalTable, Partition};
+pub use ident::{fold, name_parts, path_of};
+pub use options::Options;
+pub use piece::Piece;
+pub use row_format::RowFormat;
+pub use split::split;
+pub use statement::{Statement, parse, parse_one, parse_query};
+pub use stream::{AlterStream, AlterStreamAction, CreateStream, DropStream};
+pub use system::AlterSystem;
+pub use unload::{Unload, UnloadOptions};
+pub use upkeep::{Analyze, Vacuum};
+pub use user::{AlterUser, CreateUser, DropUser, UserOptions};

@@ -1,0 +1,100 @@
+//! What is done on tokens before sqlparser sees them: small words it does not know are turned into ones it knows, and
+//! what it would silently read as something else is refused.
+
+use sqlparser::tokenizer::{Token, TokenWithSpan};
+use tidegate_core::{Error, Kind, Result};
+
+use crate::fault;
+use crate::piece::{Piece, is_word};
+
+/// Words with which no table and no item of a list begins; sqlparser would take them as names.
+const CLAUSE_WORDS: &[&str] = &[
+    "FROM",
+    "WHERE",
+    "GROUP",
+    "HAVING",
+    "ORDER",
+    "LIMIT",
+    "OFFSET",
+    "FETCH",
+    "UNION",
+    "INTERSECT",
+    "EXCEPT",
+    "ON",
+    "USING",
+    "JOIN",
+    "AND",
+    "OR",
+    "INTO",
+];
+
+/// The tokens as sqlparser is to read them.
+pub(crate) fn tokens(piece: &Piece) -> Vec<TokenWithSpan> {
+    let mut tokens = piece.tokens.clone();
+    let begins = |words: &[&str]| {
+        words.iter().enumerate().all(|(n, word)| piece.tokens.get(n).is_some_and(|token| is_word(&token.token, word)))
+    };
+    if begins(&["DROP", "EXTERNAL", "TABLE"]) {
+        tokens.remove(1);
+    } else if begins(&["ABORT"]) {
+        put(&mut tokens, 0, 1, &[Token::make_keyword("ROLLBACK")]);
+    } else if begins(&["TABLE"]) {
+        put(&mut tokens, 0, 1, &[Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")]);
+    } else if begins(&["FETCH"]) {
+        complete_fetch(&mut tokens);
+    }
+    tokens
+}
+
+/// `FETCH [NEXT] [FROM] c`: Postgres lets both words be left out, sqlparser neither.
+fn complete_fetch(tokens: &mut Vec<TokenWithSpan>) {
+    let linked = |token: &TokenWithSpan| is_word(&token.token, "FROM") || is_word(&token.token, "IN");
+    if !tokens.iter().any(linked) && tokens.len() > 1 {
+        let last = tokens.len() - 1;
+        put(tokens, last, 0, &[Token::make_keyword("FROM")]);
+    }
+    if tokens.get(1).is_some_and(linked) {
+        put(tokens, 1, 0, &[Token::make_keyword("NEXT")]);
+    }
+}
+
+/// Puts tokens in place of some, at the place in the text of the first of them.
+fn put(tokens: &mut Vec<TokenWithSpan>, at: usize, replaced: usize, with: &[Token]) {
+    let Some(span) = tokens.get(at).map(|token| token.span) else { return };
+    let with = with.iter().map(|token| TokenWithSpan::new(token.clone(), span)).collect::<Vec<_>>();
+    tokens.splice(at..at + replaced, with);
+}
+
+/// Refuses what sqlparser would read as something else: `SELECT STREAM a` as a column named stream, SUBSCRIBE as a
+/// table, and a clause that begins where a name should stand.
+pub(crate) fn refuse(piece: &Piece) -> Result<()> {
+    for (index, pair) in piece.tokens.windows(2).enumerate() {
+        let [first, second] = pair else { continue };
+        let third = piece.tokens.get(index + 2).map(|token| &token.token);
+        let what = if is_word(&first.token, "SELECT") && is_word(&second.token, "STREAM") && begins_item(third) {
+            "SELECT STREAM"
+        } else if is_word(&first.token, "FOR") && is_word(&second.token, "SUBSCRIBE") {
+            "SUBSCRIBE"
+        } else if announces_name(&first.token) && CLAUSE_WORDS.iter().any(|word| is_word(&second.token, word)) {
+            return Err(fault::syntax_at(piece, index + 1));
+        } else {
+            continue;
+        };
+        return Err(Error::new(Kind::Unsupported, format!("{what} is not supported")).at(piece.char_of(index + 1)));
+    }
+    Ok(())
+}
+
+/// Whether a name or an item of a list must follow.
+fn announces_name(token: &Token) -> bool {
+    *token == Token::Comma || is_word(token, "FROM") || is_word(token, "JOIN")
+}
+
+/// Whether a token can begin an item of SELECT, so that the word before it is no item itself.
+fn begins_item(token: Option<&Token>) -> bool {
+    match token {
+        Some(word @ Token::Word(_)) => !["FROM", "AS"].iter().any(|end| is_word(word, end)),
+        Some(Token::Mul | Token::Number(..) | Token::SingleQuotedString(_)) => true,
+        _ => false,
+    }
+}

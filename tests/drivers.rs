@@ -1,0 +1,72 @@
+//! Real clients against a real server: psql, psycopg, boto3, deltalake, and the TPC-H queries against DuckDB.
+//!
+//! Each script prints `PASS name`, `FAIL name` or `SKIP name: reason` for each of its checks, and exits 0 only if none failed.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::harness::{self, Server};
+use crate::report;
+
+/// Runs a script with what it needs to know of the server in its environment.
+fn run(name: &str, mut command: Command, server: &Server) {
+    command
+        .env("TIDEGATE_SQL_PORT", server.sql.to_string())
+        .env("TIDEGATE_HTTP_PORT", server.http.to_string())
+        .env("TIDEGATE_PID", server.pid().to_string())
+        .env("TIDEGATE_SCRATCH", server.scratch())
+        .env("TIDEGATE_TEST_CACHE", harness::cache())
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "testtest")
+        .env("AWS_DEFAULT_REGION", "us-east-1")
+        .env("AWS_EC2_METADATA_DISABLED", "true");
+    let output = command.output().unwrap_or_else(|e| panic!("{name}: {e}"));
+    let text = String::from_utf8_lossy(&output.stdout);
+    let (passed, failed) = report::take(name, &text);
+    let ok = output.status.success() && failed == 0 && passed > 0;
+    assert!(
+        ok,
+        "{name}: {passed} passed, {failed} failed, {}\n{text}\n{}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr),
+        server.log_tail()
+    );
+}
+
+fn script(path: &str) -> Command {
+    let path = harness::root().join("tests").join(path);
+    if Path::new(&path).extension().is_some_and(|e| e == "py") {
+        let mut command = Command::new(harness::python());
+        command.arg(path);
+        command
+    } else {
+        let mut command = Command::new("bash");
+        command.arg(path);
+        command
+    }
+}
+
+#[test]
+fn psql() {
+    run("psql", script("drivers/psql.sh"), &Server::start());
+}
+
+#[test]
+fn psycopg() {
+    run("psycopg", script("drivers/psycopg_test.py"), &Server::start());
+}
+
+#[test]
+fn boto3() {
+    run("boto3", script("drivers/boto3_test.py"), &Server::start());
+}
+
+#[test]
+fn deltalake() {
+    run("deltalake", script("drivers/deltalake_test.py"), &Server::start());
+}
+
+#[test]
+fn tpch() {
+    run("tpch", script("tpch.py"), &Server::start());
+}

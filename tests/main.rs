@@ -1,0 +1,22 @@
+//! The one integration-test binary: the real server, over the wire, beside real S3, psql, psycopg and boto3.
+//!
+//! `tests/run` prepares what these need and runs them; `cargo test --test tests -- NAME` runs one again.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that fails should say so at once"
+)]
+
+mod demo;
+mod drivers;
+mod faults;
+mod harness;
+mod report;
+mod s3;
+mod sim;
+mod slt;
+mod tidy;
+mod wire;
