@@ -3,10 +3,8 @@
 use crate::encode::{BoundBatch, Format, RowEncoder, Zone};
 use crate::transport::{Outgoing, Wire};
 use arrow::datatypes::SchemaRef;
-use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::{FutureExt, StreamExt};
-use tidegate_core::{Error, Kind};
 
 /// A result that may be suspended between any two rows.
 pub struct RowCursor {
@@ -66,18 +64,5 @@ pub async fn next_batch(
             stream.next().await
         }
     };
-    Ok(next.transpose().map_err(engine_error)?)
-}
-
-/// An error that comes out of the engine in the middle of a result.
-pub fn engine_error(error: DataFusionError) -> Error {
-    match error {
-        DataFusionError::External(inner) => match inner.downcast::<Error>() {
-            Ok(ours) => *ours,
-            Err(other) => Error::new(Kind::Internal, other.to_string()),
-        },
-        DataFusionError::Context(_, inner) => engine_error(*inner),
-        DataFusionError::ResourcesExhausted(message) => Error::new(Kind::OutOfMemory, message),
-        other => Error::new(Kind::Internal, other.strip_backtrace()),
-    }
+    Ok(next.transpose().map_err(tidegate_query::from_datafusion)?)
 }

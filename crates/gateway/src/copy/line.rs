@@ -4,7 +4,7 @@ use crate::encode::BoundBatch;
 use crate::types::{self, oid};
 use arrow::datatypes::SchemaRef;
 use tidegate_core::{Error, Kind, Result};
-use tidegate_parser::CopyOptions;
+use tidegate_parser::{CopyFormat, CopyOptions};
 
 /// How a line is written.
 #[derive(Debug, Clone)]
@@ -32,20 +32,27 @@ impl LineFormat {
 
     /// What a statement asks for.
     pub fn of(options: &CopyOptions) -> Result<Self> {
-        let mut format = if options.csv { Self::csv() } else { Self::text() };
-        format.header = options.header;
-        if let Some(text) = &options.delimiter {
-            format.delimiter = one_byte("delimiter", text)?;
+        let mut format = match options.format {
+            None | Some(CopyFormat::Text) => Self::text(),
+            Some(CopyFormat::Csv) => Self::csv(),
+            Some(other) => {
+                let message = format!("COPY TO STDOUT in format {other:?} is not supported");
+                return Err(Error::new(Kind::Unsupported, message).hint("Use text or CSV."));
+            }
+        };
+        format.header = options.header.unwrap_or(false);
+        if let Some(letter) = options.delimiter {
+            format.delimiter = one_byte("delimiter", letter)?;
         }
         if let Some(text) = &options.null {
             format.null = text.as_bytes().to_vec();
         }
-        if let Some(text) = &options.quote {
-            format.quote = one_byte("quote", text)?;
+        if let Some(letter) = options.quote {
+            format.quote = one_byte("quote", letter)?;
             format.escape = format.quote;
         }
-        if let Some(text) = &options.escape {
-            format.escape = one_byte("escape", text)?;
+        if let Some(letter) = options.escape {
+            format.escape = one_byte("escape", letter)?;
         }
         Ok(format)
     }
@@ -148,9 +155,9 @@ impl LineFormat {
 }
 
 /// A delimiter, quote or escape: one byte.
-fn one_byte(what: &str, text: &str) -> Result<u8> {
-    match text.as_bytes() {
-        [byte] if !matches!(byte, b'\n' | b'\r') => Ok(*byte),
+fn one_byte(what: &str, letter: char) -> Result<u8> {
+    match u8::try_from(letter) {
+        Ok(byte) if byte.is_ascii() && !matches!(byte, b'\n' | b'\r') => Ok(byte),
         _ => Err(Error::new(Kind::InvalidParameter, format!("COPY {what} must be a single one-byte character"))),
     }
 }

@@ -1,0 +1,118 @@
+//! The engine's errors become ours: the one place that reads them.
+
+use datafusion::common::SchemaError;
+use datafusion::error::DataFusionError;
+use datafusion::sql::sqlparser::parser::ParserError;
+use tidegate_core::{Error, Kind};
+
+/// Reads an error of the engine: its kind, and a sentence without the engine's wrappings.
+pub fn from_datafusion(error: DataFusionError) -> Error {
+    match error {
+        DataFusionError::External(inner) => match inner.downcast::<Error>() {
+            Ok(ours) => *ours,
+            Err(other) => Error::new(Kind::External, other.to_string()),
+        },
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => from_datafusion(*inner),
+        DataFusionError::Shared(inner) => from_shared(&inner),
+        DataFusionError::Collection(errors) => match errors.into_iter().next() {
+            Some(first) => from_datafusion(first),
+            None => Error::internal("the engine failed without saying why"),
+        },
+        DataFusionError::SchemaError(inner, _) => from_schema(&inner),
+        DataFusionError::SQL(inner, _) => from_parser(&inner),
+        DataFusionError::ArrowError(inner, _) => from_text(&inner.to_string(), Kind::Internal),
+        DataFusionError::ResourcesExhausted(message) => {
+            Error::new(Kind::OutOfMemory, message).hint("Raise query_memory_limit, or let the statement read less at once.")
+        }
+        DataFusionError::NotImplemented(message) => Error::new(Kind::Unsupported, message),
+        DataFusionError::Plan(message) => from_text(&message, Kind::Syntax),
+        DataFusionError::Execution(message) => from_text(&message, Kind::Internal),
+        DataFusionError::ObjectStore(inner) => Error::new(Kind::Io, inner.to_string()),
+        DataFusionError::IoError(inner) => Error::from(inner),
+        other => from_text(&other.strip_backtrace(), Kind::Internal),
+    }
+}
+
+fn from_shared(error: &DataFusionError) -> Error {
+    match error {
+        DataFusionError::External(inner) => match inner.downcast_ref::<Error>() {
+            Some(ours) => ours.clone(),
+            None => Error::new(Kind::External, inner.to_string()),
+        },
+        DataFusionError::Context(_, inner) => from_shared(inner),
+        other => from_text(&other.strip_backtrace(), Kind::Internal),
+    }
+}
+
+fn from_schema(error: &SchemaError) -> Error {
+    match error {
+        SchemaError::FieldNotFound { field, .. } => {
+            Error::new(Kind::UndefinedColumn, format!("column \"{}\" does not exist", field.name()))
+        }
+        SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
+            Error::new(Kind::DuplicateColumn, format!("column \"{name}\" is given more than once"))
+        }
+        other => Error::new(Kind::UndefinedColumn, other.to_string()),
+    }
+}
+
+fn from_parser(error: &ParserError) -> Error {
+    let message = match error {
+        ParserError::TokenizerError(text) | ParserError::ParserError(text) => text.clone(),
+        ParserError::RecursionLimitExceeded => "the statement is nested too deeply".to_string(),
+    };
+    Error::new(Kind::Syntax, message)
+}
+
+/// Messages that tell a kind which the engine's own error does not: what they hold, and what it means.
+const TOLD_BY_TEXT: &[(&str, Kind)] = &[
+    ("divide by zero", Kind::DivisionByZero),
+    ("overflow", Kind::OutOfRange),
+    ("Cannot cast string", Kind::InvalidText),
+    ("Error parsing timestamp", Kind::InvalidText),
+    ("Parser error", Kind::InvalidText),
+    ("Cast error", Kind::InvalidText),
+    ("can't be represented", Kind::OutOfRange),
+    ("Invalid function", Kind::UndefinedFunction),
+    ("not found", Kind::UndefinedTable),
+    ("coercion", Kind::DatatypeMismatch),
+    ("Cannot coerce", Kind::DatatypeMismatch),
+];
+
+fn from_text(message: &str, otherwise: Kind) -> Error {
+    let message = message.lines().next().unwrap_or(message);
+    let told = TOLD_BY_TEXT.iter().find(|(part, _)| message.contains(part)).map_or(otherwise, |(_, kind)| *kind);
+    if told == Kind::DivisionByZero {
+        return Error::new(told, "division by zero");
+    }
+    Error::new(told, undefined_function(message).unwrap_or_else(|| message.to_string()))
+}
+
+/// `Invalid function 'x'. …` in Postgres' words.
+fn undefined_function(message: &str) -> Option<String> {
+    let name = message.split("Invalid function '").nth(1)?.split('\'').next()?;
+    Some(format!("function {name} does not exist"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_gets_the_state_that_a_postgres_client_knows() {
+        let ours = Error::new(Kind::DiskFull, "no space left");
+        let cases = [
+            (DataFusionError::External(Box::new(ours)), Kind::DiskFull),
+            (DataFusionError::NotImplemented("x".into()), Kind::Unsupported),
+            (DataFusionError::ResourcesExhausted("x".into()), Kind::OutOfMemory),
+            (DataFusionError::Execution("Divide by zero error: divide by zero".into()), Kind::DivisionByZero),
+            (DataFusionError::Plan("Invalid function 'nope'.\nDid you mean".into()), Kind::UndefinedFunction),
+            (DataFusionError::Plan("table 'dev.public.t' not found".into()), Kind::UndefinedTable),
+            (DataFusionError::Plan("x".into()).context("y"), Kind::Syntax),
+        ];
+        for (error, want) in cases {
+            let text = error.to_string();
+            assert_eq!(from_datafusion(error).kind(), want, "{text}");
+        }
+    }
+}

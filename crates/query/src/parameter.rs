@@ -1,0 +1,82 @@
+//! Prepared statements: their parameters' types, and the values that take the parameters' place.
+
+use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use datafusion::common::{ParamValues, ScalarValue};
+use datafusion::logical_expr::LogicalPlan;
+use tidegate_core::Result;
+use tidegate_parser::Statement;
+
+/// A statement that has been parsed, and what it needs and gives.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// The statement; None for an empty text.
+    pub(crate) statement: Option<Statement>,
+    /// The types of its parameters, as Postgres numbers types.
+    pub parameter_types: Vec<u32>,
+    /// The columns of its rows, when it gives rows.
+    pub schema: Option<SchemaRef>,
+}
+
+/// Postgres' number for `text`: what a parameter is of which nothing is known.
+const TEXT: u32 = 25;
+
+/// Postgres' numbers of the types that a parameter can be inferred to be, with the Arrow type of each.
+const TYPES: &[(u32, DataType)] = &[
+    (16, DataType::Boolean),
+    (17, DataType::Binary),
+    (20, DataType::Int64),
+    (21, DataType::Int16),
+    (23, DataType::Int32),
+    (TEXT, DataType::Utf8),
+    (700, DataType::Float32),
+    (701, DataType::Float64),
+    (1082, DataType::Date32),
+    (1083, DataType::Time64(TimeUnit::Microsecond)),
+    (1114, DataType::Timestamp(TimeUnit::Microsecond, None)),
+];
+
+fn oid_of(arrow: &DataType) -> u32 {
+    match arrow {
+        DataType::Timestamp(_, Some(_)) => 1184,
+        DataType::Timestamp(_, None) => 1114,
+        DataType::Decimal128(_, _) | DataType::Decimal256(_, _) | DataType::UInt64 => 1700,
+        DataType::Interval(_) => 1186,
+        DataType::UInt32 => 20,
+        DataType::Int8 | DataType::UInt8 => 21,
+        DataType::UInt16 => 23,
+        other => TYPES.iter().find(|(_, arrow)| arrow == other).map_or(TEXT, |(oid, _)| *oid),
+    }
+}
+
+fn arrow_of(oid: u32) -> DataType {
+    match oid {
+        1184 => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        1700 => DataType::Decimal128(38, 10),
+        _ => TYPES.iter().find(|(known, _)| *known == oid).map_or(DataType::Utf8, |(_, arrow)| arrow.clone()),
+    }
+}
+
+/// The parameters' types: what the client told, else what the plan infers, else text.
+pub fn types_of(plan: &LogicalPlan, told: &[Option<u32>]) -> Result<Vec<u32>> {
+    let inferred = plan.get_parameter_types().map_err(crate::from_datafusion)?;
+    let highest = inferred.keys().filter_map(|name| name.trim_start_matches('$').parse::<usize>().ok()).max();
+    let count = highest.unwrap_or(0).max(told.len());
+    let type_of = |index: usize| {
+        let guess = || inferred.get(&format!("${}", index + 1)).cloned().flatten().map(|arrow| oid_of(&arrow));
+        told.get(index).copied().flatten().or_else(guess).unwrap_or(TEXT)
+    };
+    Ok((0..count).map(type_of).collect())
+}
+
+/// NULLs of these types: to learn a plan's columns before its parameters are known.
+pub fn nulls_of(types: &[u32]) -> Vec<ScalarValue> {
+    types.iter().map(|oid| ScalarValue::try_from(arrow_of(*oid)).unwrap_or(ScalarValue::Utf8(None))).collect()
+}
+
+/// The plan with values in the parameters' place.
+pub fn bind(plan: LogicalPlan, values: Vec<ScalarValue>) -> Result<LogicalPlan> {
+    if values.is_empty() {
+        return Ok(plan);
+    }
+    plan.with_param_values(ParamValues::from(values)).map_err(crate::from_datafusion)
+}

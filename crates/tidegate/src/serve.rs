@@ -1,0 +1,103 @@
+//! The server: ports bound, engine built, and everything ended in order.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use tidegate_core::{Clock, Error, Kind, Result, Rng, Settings};
+use tidegate_http::Metrics;
+use tidegate_query::Engine;
+use tidegate_storage::DataDir;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Serves until SIGTERM or Ctrl-C.
+pub async fn serve(settings: Settings) -> Result<()> {
+    let directory = DataDir::open(Path::new(&settings.get("data")))?;
+    let sql = bind("SQL", "sql_listen", &settings).await?;
+    let http = bind("HTTP", "http_listen", &settings).await?;
+    let tls = tls(&settings)?;
+    refuse_open_door(&settings, tls.is_some(), [sql.local_addr()?, http.local_addr()?])?;
+
+    let engine = Engine::new(settings.clone(), Clock::system(), Rng::system())?;
+    let shutdown = CancellationToken::new();
+    let (sql_port, http_port) = (sql.local_addr()?.port(), http.local_addr()?.port());
+    let started_ms = engine.clock().now_ms();
+    let mut metrics = Metrics::default();
+    let clock = engine.clock().clone();
+    metrics.gauge("tidegate_uptime_seconds", "Seconds since the server was started.", move || {
+        u64::try_from((clock.now_ms() - started_ms) / 1000).unwrap_or(0)
+    });
+    let gateway = tokio::spawn(tidegate_gateway::serve(sql, engine, tls, shutdown.clone()));
+    let web = tokio::spawn(tidegate_http::serve(http, metrics, shutdown.clone()));
+    directory.write_ports(sql_port, http_port, None)?;
+    tracing::info!(sql = sql_port, http = http_port, data = %directory.path().display(), "ready");
+
+    ended().await?;
+    tracing::info!("shutting down");
+    shutdown.cancel();
+    gateway.await.map_err(Error::internal)??;
+    web.await.map_err(Error::internal)?
+}
+
+async fn bind(port: &str, setting: &str, settings: &Settings) -> Result<TcpListener> {
+    let address = settings.get(setting);
+    TcpListener::bind(&address).await.map_err(|error| {
+        Error::new(Kind::Io, format!("the {port} port cannot listen on {address}: {error}"))
+            .hint(format!("Set {setting} to another address; port 0 takes a free one."))
+    })
+}
+
+/// Anything but loopback needs TLS and passwords.
+fn refuse_open_door(settings: &Settings, tls: bool, addresses: [SocketAddr; 2]) -> Result<()> {
+    let Some(open) = addresses.iter().find(|address| !address.ip().is_loopback()) else { return Ok(()) };
+    let mut missing = Vec::new();
+    if settings.get("auth") != "password" {
+        missing.push("auth = password");
+    }
+    if !tls {
+        missing.push("tls_cert and tls_key, or tls_cert = auto");
+    }
+    if std::env::var_os("TIDEGATE_ADMIN_PASSWORD_FILE").is_none() {
+        missing.push("TIDEGATE_ADMIN_PASSWORD_FILE in the environment");
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{open} can be reached from other machines, and the server is not closed");
+    Err(Error::new(Kind::InvalidAuthorization, message).hint(format!("Set {}.", missing.join("; "))))
+}
+
+fn tls(settings: &Settings) -> Result<Option<Arc<rustls::ServerConfig>>> {
+    let (certificate, key) = match (settings.get("tls_cert").as_str(), settings.get("tls_key").as_str()) {
+        ("", _) => return Ok(None),
+        ("auto", _) => self_signed()?,
+        (certificate, key) => (read_pem(certificate)?, read_pem(key)?),
+    };
+    let broken = |e: &dyn std::fmt::Display| Error::new(Kind::InvalidParameter, format!("tls_cert or tls_key: {e}"));
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let chain: Vec<_> =
+        CertificateDer::pem_slice_iter(certificate.as_bytes()).collect::<Result<_, _>>().map_err(|e| broken(&e))?;
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|e| broken(&e))?;
+    let config = rustls::ServerConfig::builder().with_no_client_auth();
+    config.with_single_cert(chain, key).map(|config| Some(Arc::new(config))).map_err(|e| broken(&e))
+}
+
+fn read_pem(path: &str) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|e| Error::from(e).context(path))
+}
+
+fn self_signed() -> Result<(String, String)> {
+    let names = ["localhost".to_string(), "127.0.0.1".to_string()];
+    let pair = rcgen::generate_simple_self_signed(names).map_err(Error::internal)?;
+    Ok((pair.cert.pem(), pair.signing_key.serialize_pem()))
+}
+
+async fn ended() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+    }
+}
