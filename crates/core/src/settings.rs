@@ -50,54 +50,180 @@ pub struct Setting {
     pub about: &'static str,
 }
 
-const fn setting(name: &'static str, default: &'static str, scope: Scope, shape: Shape, about: &'static str) -> Setting {
+const fn setting(
+    name: &'static str,
+    default: &'static str,
+    scope: Scope,
+    shape: Shape,
+    about: &'static str,
+) -> Setting {
     Setting { name, default, scope, shape, about }
 }
 
 /// The table. Order is alphabetical within a scope.
 pub const SETTINGS: &[Setting] = &[
-    setting("auth", "trust", Scope::Start, Shape::OneOf(&["trust", "password"]), "How clients of the SQL port prove who they are."),
+    setting(
+        "auth",
+        "trust",
+        Scope::Start,
+        Shape::OneOf(&["trust", "password"]),
+        "How clients of the SQL port prove who they are.",
+    ),
     setting("aws_account_id", "000000000000", Scope::Start, Shape::Text, "The account in every ARN."),
     setting("aws_region", "us-east-1", Scope::Start, Shape::Text, "The region of ARNs when a request is not signed."),
     setting("data", "./tidegate-data", Scope::Start, Shape::Text, "The data directory."),
-    setting("http_listen", "127.0.0.1:4566", Scope::Start, Shape::Text, "Address of the HTTP port: the AWS protocols, /healthz, /metrics."),
-    setting("log_format", "auto", Scope::Start, Shape::OneOf(&["auto", "human", "json"]), "Log lines for people or for machines; auto asks the terminal."),
+    setting(
+        "http_listen",
+        "127.0.0.1:4566",
+        Scope::Start,
+        Shape::Text,
+        "Address of the HTTP port: the AWS protocols, /healthz, /metrics.",
+    ),
+    setting(
+        "log_format",
+        "auto",
+        Scope::Start,
+        Shape::OneOf(&["auto", "human", "json"]),
+        "Log lines for people or for machines; auto asks the terminal.",
+    ),
     setting("max_connections", "1000", Scope::Start, Shape::Whole(1, 100_000), "SQL connections at one time."),
     setting("sql_listen", "127.0.0.1:5439", Scope::Start, Shape::Text, "Address of the SQL port."),
-    setting("storage_url", "", Scope::Start, Shape::Text, "Where tables and stream segments lie: empty for the data directory, or s3://bucket/prefix."),
-    setting("tls_cert", "", Scope::Start, Shape::Text, "PEM certificate of the SQL port, or auto for a self-signed pair."),
+    setting(
+        "storage_url",
+        "",
+        Scope::Start,
+        Shape::Text,
+        "Where tables and stream segments lie: empty for the data directory, or s3://bucket/prefix.",
+    ),
+    setting(
+        "tls_cert",
+        "",
+        Scope::Start,
+        Shape::Text,
+        "PEM certificate of the SQL port, or auto for a self-signed pair.",
+    ),
     setting("tls_key", "", Scope::Start, Shape::Text, "PEM key of the SQL port."),
     setting("wal_segment_mb", "64", Scope::Start, Shape::Whole(1, 4096), "Size at which a new log file is begun."),
-    setting("query_memory_limit", "0", Scope::System, Shape::Whole(0, i64::MAX), "Bytes that all queries together may hold; 0 is 60 % of the machine's memory."),
-    setting("s3_endpoint", "", Scope::System, Shape::Text, "Endpoint of s3:// where no credential names one (path style); empty is AWS."),
-    setting("stream_lifecycle_delay_ms", "0", Scope::System, Shape::Millis, "How long a stream stays CREATING or DELETING, for tests of clients."),
-    setting("stream_limits", "off", Scope::System, Shape::OneOf(&["off", "kinesis"]), "Whether the limits of Kinesis are enforced."),
-    setting("stream_seal_interval_ms", "60000", Scope::System, Shape::Millis, "Longest time that a record stays in the tail before it is sealed into a segment."),
-    setting("stream_seal_mb", "64", Scope::System, Shape::Whole(1, 65536), "Bytes of a stream's tail that make the sealer begin."),
-    setting("stream_shard_limit", "500", Scope::System, Shape::Whole(1, 100_000), "Open shards of all streams together."),
-    setting("stream_tail_mb_max", "1024", Scope::System, Shape::Whole(16, 1_048_576), "Memory that unsealed records may take; puts wait beyond it."),
+    setting(
+        "query_memory_limit",
+        "0",
+        Scope::System,
+        Shape::Whole(0, i64::MAX),
+        "Bytes that all queries together may hold; 0 is 60 % of the machine's memory.",
+    ),
+    setting(
+        "s3_endpoint",
+        "",
+        Scope::System,
+        Shape::Text,
+        "Endpoint of s3:// where no credential names one (path style); empty is AWS.",
+    ),
+    setting(
+        "stream_lifecycle_delay_ms",
+        "0",
+        Scope::System,
+        Shape::Millis,
+        "How long a stream stays CREATING or DELETING, for tests of clients.",
+    ),
+    setting(
+        "stream_limits",
+        "off",
+        Scope::System,
+        Shape::OneOf(&["off", "kinesis"]),
+        "Whether the limits of Kinesis are enforced.",
+    ),
+    setting(
+        "stream_seal_interval_ms",
+        "60000",
+        Scope::System,
+        Shape::Millis,
+        "Longest time that a record stays in the tail before it is sealed into a segment.",
+    ),
+    setting(
+        "stream_seal_mb",
+        "64",
+        Scope::System,
+        Shape::Whole(1, 65536),
+        "Bytes of a stream's tail that make the sealer begin.",
+    ),
+    setting(
+        "stream_shard_limit",
+        "500",
+        Scope::System,
+        Shape::Whole(1, 100_000),
+        "Open shards of all streams together.",
+    ),
+    setting(
+        "stream_tail_mb_max",
+        "1024",
+        Scope::System,
+        Shape::Whole(16, 1_048_576),
+        "Memory that unsealed records may take; puts wait beyond it.",
+    ),
     setting("application_name", "", Scope::Session, Shape::Text, "What the client calls itself."),
     setting("bytea_output", "hex", Scope::Session, Shape::OneOf(&["hex", "escape"]), "How bytea is shown as text."),
     setting("client_encoding", "UTF8", Scope::Session, Shape::Text, "Always UTF8."),
     setting("client_min_messages", "notice", Scope::Session, Shape::Text, "Least severe message that is sent."),
     setting("datestyle", "ISO, MDY", Scope::Session, Shape::Text, "How dates are shown: always ISO."),
     setting("default_transaction_read_only", "off", Scope::Session, Shape::Switch, "Accepted for drivers that set it."),
-    setting("extra_float_digits", "1", Scope::Session, Shape::Whole(-15, 3), "Accepted: floats are shown shortest-precise."),
-    setting("idle_in_transaction_session_timeout", "0", Scope::Session, Shape::Millis, "Ends a session that idles in a transaction; 0 is never."),
+    setting(
+        "extra_float_digits",
+        "1",
+        Scope::Session,
+        Shape::Whole(-15, 3),
+        "Accepted: floats are shown shortest-precise.",
+    ),
+    setting(
+        "idle_in_transaction_session_timeout",
+        "0",
+        Scope::Session,
+        Shape::Millis,
+        "Ends a session that idles in a transaction; 0 is never.",
+    ),
     setting("intervalstyle", "postgres", Scope::Session, Shape::Text, "How intervals are shown: always postgres."),
     setting("lock_timeout", "0", Scope::Session, Shape::Millis, "Accepted for drivers that set it."),
-    setting("search_path", "\"$user\", public", Scope::Session, Shape::Text, "Schemas in which unqualified names are looked up."),
+    setting(
+        "search_path",
+        "\"$user\", public",
+        Scope::Session,
+        Shape::Text,
+        "Schemas in which unqualified names are looked up.",
+    ),
     setting("standard_conforming_strings", "on", Scope::Session, Shape::Switch, "Always on."),
-    setting("statement_timeout", "0", Scope::Session, Shape::Millis, "Longest time a statement may run; 0 is no limit."),
-    setting("target_partitions", "0", Scope::Session, Shape::Whole(0, 1024), "Threads of one query; 0 is one for each core."),
+    setting(
+        "statement_timeout",
+        "0",
+        Scope::Session,
+        Shape::Millis,
+        "Longest time a statement may run; 0 is no limit.",
+    ),
+    setting(
+        "target_partitions",
+        "0",
+        Scope::Session,
+        Shape::Whole(0, 1024),
+        "Threads of one query; 0 is one for each core.",
+    ),
     setting("timezone", "UTC", Scope::Session, Shape::Text, "Time zone in which timestamptz is shown and read."),
-    setting("transaction_isolation", "repeatable read", Scope::Session, Shape::Text, "Snapshot isolation, whatever is asked for."),
+    setting(
+        "transaction_isolation",
+        "repeatable read",
+        Scope::Session,
+        Shape::Text,
+        "Snapshot isolation, whatever is asked for.",
+    ),
     setting("transaction_read_only", "off", Scope::Session, Shape::Switch, "Accepted for drivers that set it."),
     setting("integer_datetimes", "on", Scope::Fixed, Shape::Switch, "As in Postgres."),
     setting("is_superuser", "on", Scope::Fixed, Shape::Switch, "As in Postgres."),
     setting("max_identifier_length", "63", Scope::Fixed, Shape::Whole(63, 63), "As in Postgres."),
     setting("server_encoding", "UTF8", Scope::Fixed, Shape::Text, "Always UTF8."),
-    setting("server_version", "15.4", Scope::Fixed, Shape::Text, "The Postgres version whose behaviour is followed; bare digits, since drivers parse it."),
+    setting(
+        "server_version",
+        "15.4",
+        Scope::Fixed,
+        Shape::Text,
+        "The Postgres version whose behaviour is followed; bare digits, since drivers parse it.",
+    ),
     setting("server_version_num", "150004", Scope::Fixed, Shape::Text, "The same as a number."),
 ];
 
@@ -111,7 +237,8 @@ pub struct Settings {
 pub fn find(name: &str) -> Result<&'static Setting> {
     let lower = name.to_ascii_lowercase();
     SETTINGS.iter().find(|s| s.name == lower).ok_or_else(|| {
-        Error::new(Kind::UndefinedObject, format!("unrecognized configuration parameter \"{name}\"")).hint("SHOW ALL lists them.")
+        Error::new(Kind::UndefinedObject, format!("unrecognized configuration parameter \"{name}\""))
+            .hint("SHOW ALL lists them.")
     })
 }
 
@@ -119,7 +246,8 @@ impl Setting {
     /// Checks a value and gives it in its canonical form.
     pub fn check(&self, value: &str) -> Result<String> {
         let wrong = |must: &str| {
-            Error::new(Kind::InvalidParameter, format!("invalid value for parameter \"{}\": \"{value}\"", self.name)).hint(format!("It must be {must}."))
+            Error::new(Kind::InvalidParameter, format!("invalid value for parameter \"{}\": \"{value}\"", self.name))
+                .hint(format!("It must be {must}."))
         };
         match self.shape {
             Shape::Text => Ok(value.to_string()),
@@ -132,10 +260,16 @@ impl Setting {
                 Ok(n) if (low..=high).contains(&n) => Ok(n.to_string()),
                 _ => Err(wrong(&format!("a whole number from {low} to {high}"))),
             },
-            Shape::Millis => millis(value).map(|ms| ms.to_string()).ok_or_else(|| wrong("milliseconds, or a number with ms, s, min, h or d")),
+            Shape::Millis => millis(value)
+                .map(|ms| ms.to_string())
+                .ok_or_else(|| wrong("milliseconds, or a number with ms, s, min, h or d")),
             Shape::OneOf(words) => {
                 let lower = value.to_ascii_lowercase();
-                if words.contains(&lower.as_str()) { Ok(lower) } else { Err(wrong(&format!("one of {}", words.join(", ")))) }
+                if words.contains(&lower.as_str()) {
+                    Ok(lower)
+                } else {
+                    Err(wrong(&format!("one of {}", words.join(", "))))
+                }
             }
         }
     }

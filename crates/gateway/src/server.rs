@@ -8,10 +8,9 @@ use std::time::Duration;
 use tidegate_core::{Error, Kind, Result, Rng};
 use tidegate_query::Engine;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 /// A client that has not logged in by then is let go.
 const STARTUP_SECONDS_MAX: u64 = 60;
@@ -39,7 +38,8 @@ pub async fn serve(
     let ending = Ending { drain: shutdown.clone(), kill: CancellationToken::new() };
     let tls = tls.map(TlsAcceptor::from);
     let door = Door { engine, tls, registry: Registry::default(), rng: Rng::system(), ending: ending.clone() };
-    let clients = TaskTracker::new();
+    // Each client's task holds a sender; when the last has gone, receiving ends.
+    let (client, mut clients) = mpsc::channel::<()>(1);
     loop {
         let accepted = tokio::select! {
             biased;
@@ -47,7 +47,7 @@ pub async fn serve(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((socket, _)) => admit(socket, &door, &places, &refusals, &clients),
+            Ok((socket, _)) => admit(socket, &door, &places, &refusals, &client),
             Err(error) => {
                 tracing::warn!(%error, "the SQL port could not accept a connection");
                 tokio::time::sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
@@ -55,29 +55,36 @@ pub async fn serve(
         }
     }
     drop(listener);
-    clients.close();
-    if tokio::time::timeout(Duration::from_secs(DRAIN_SECONDS_MAX), clients.wait()).await.is_err() {
+    drop(client);
+    if tokio::time::timeout(Duration::from_secs(DRAIN_SECONDS_MAX), clients.recv()).await.is_err() {
         ending.kill.cancel();
         let _those_left_end_with_the_process =
-            tokio::time::timeout(Duration::from_secs(KILL_SECONDS_MAX), clients.wait()).await;
+            tokio::time::timeout(Duration::from_secs(KILL_SECONDS_MAX), clients.recv()).await;
     }
     Ok(())
 }
 
-fn admit(socket: TcpStream, door: &Door, places: &Arc<Semaphore>, refusals: &Arc<Semaphore>, clients: &TaskTracker) {
+fn admit(
+    socket: TcpStream,
+    door: &Door,
+    places: &Arc<Semaphore>,
+    refusals: &Arc<Semaphore>,
+    client: &mpsc::Sender<()>,
+) {
     let _without_it_small_answers_wait = socket.set_nodelay(true);
     match places.clone().try_acquire_owned() {
         Ok(place) => {
-            let door = door.clone();
-            clients.spawn(async move {
-                let _place = place;
+            let (door, client) = (door.clone(), client.clone());
+            tokio::spawn(async move {
+                let (_place, _client) = (place, client);
                 converse(socket, &door).await;
             });
         }
         Err(_) => {
             let Ok(turn) = refusals.clone().try_acquire_owned() else { return };
-            clients.spawn(async move {
-                let _turn = turn;
+            let client = client.clone();
+            tokio::spawn(async move {
+                let (_turn, _client) = (turn, client);
                 turn_away(socket).await;
             });
         }

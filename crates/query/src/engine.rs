@@ -36,8 +36,10 @@ impl Engine {
     /// An engine with these settings.
     pub fn new(settings: Settings, clock: Clock, rng: Rng) -> Result<Self> {
         let runtime = runtime(&settings).map_err(crate::from_datafusion)?;
-        let config = SessionConfig::new().with_information_schema(true).with_default_catalog_and_schema(DATABASE, "public");
-        let base = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
+        let config =
+            SessionConfig::new().with_information_schema(true).with_default_catalog_and_schema(DATABASE, "public");
+        let base =
+            SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
         let next_pid = AtomicI32::new(1);
         Ok(Engine(Arc::new(Inner { settings, clock, rng, base, next_pid })))
     }

@@ -32,7 +32,15 @@ impl Session {
         }
         variables.take_changed();
         let token = CancellationToken::new();
-        Ok(Session { engine, pid, user: user.to_string(), variables, status: TxStatus::Idle, notices: Vec::new(), token })
+        Ok(Session {
+            engine,
+            pid,
+            user: user.to_string(),
+            variables,
+            status: TxStatus::Idle,
+            notices: Vec::new(),
+            token,
+        })
     }
 
     /// The number by which other sessions know this one (`pg_backend_pid`).

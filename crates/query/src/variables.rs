@@ -36,7 +36,8 @@ impl Variables {
             Scope::Start => "It is given when the server is started.",
             Scope::Fixed => "It cannot be changed.",
         };
-        Err(Error::new(Kind::InvalidParameter, format!("parameter \"{}\" cannot be changed now", setting.name)).hint(how))
+        Err(Error::new(Kind::InvalidParameter, format!("parameter \"{}\" cannot be changed now", setting.name))
+            .hint(how))
     }
 
     /// RESET, and SET … TO DEFAULT.

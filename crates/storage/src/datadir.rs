@@ -59,7 +59,8 @@ fn lock(path: &Path) -> Result<File> {
     if !free {
         let mut holder = String::new();
         file.read_to_string(&mut holder)?;
-        let message = format!("data directory {} is in use by another tidegate (pid {})", path.display(), holder.trim());
+        let message =
+            format!("data directory {} is in use by another tidegate (pid {})", path.display(), holder.trim());
         return Err(Error::new(Kind::NotInState, message).hint("Stop it, or give this server another --data."));
     }
     file.set_len(0)?;
@@ -83,9 +84,7 @@ fn check_format(path: &Path) -> Result<()> {
             let message = format!("{} has format {version}; this server reads up to {FORMAT_VERSION}", path.display());
             Err(Error::new(Kind::NotInState, message).hint("Use a newer tidegate."))
         }
-        Err(_) => {
-            Err(Error::new(Kind::DataCorrupted, format!("{} does not hold a format version", file.display())))
-        }
+        Err(_) => Err(Error::new(Kind::DataCorrupted, format!("{} does not hold a format version", file.display()))),
     }
 }
 

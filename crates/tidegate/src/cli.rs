@@ -101,7 +101,8 @@ fn split_pair(pair: &str) -> Result<(&str, &str)> {
 }
 
 fn settings_help() -> String {
-    let mut help = String::from("Settings (--set name=value, TIDEGATE_NAME in the environment, or a line of --config):\n");
+    let mut help =
+        String::from("Settings (--set name=value, TIDEGATE_NAME in the environment, or a line of --config):\n");
     for setting in SETTINGS {
         let default = if setting.default.is_empty() { String::new() } else { format!(" [{}]", setting.default) };
         help.push_str(&format!("  {:<38}{}{default}\n", setting.name, setting.about));

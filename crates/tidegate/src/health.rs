@@ -15,7 +15,11 @@ pub async fn check(address: &str) -> Result<()> {
     let wait = Duration::from_secs(ANSWER_SECONDS_MAX);
     let answer = tokio::time::timeout(wait, ask(address)).await.map_err(|_| unhealthy(address, "no answer in time"))?;
     let answer = answer.map_err(|e| unhealthy(address, &e.to_string()))?;
-    if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(unhealthy(address, answer.lines().next().unwrap_or(""))) }
+    if answer.starts_with("HTTP/1.1 200") {
+        Ok(())
+    } else {
+        Err(unhealthy(address, answer.lines().next().unwrap_or("")))
+    }
 }
 
 async fn ask(address: &str) -> std::io::Result<String> {

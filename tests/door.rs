@@ -1,0 +1,145 @@
+//! The server as a process: it answers on both ports, keeps its directory to itself, refuses to stand open, and ends.
+
+use std::process::Command;
+
+use crate::harness::{self, Server};
+use crate::wire;
+
+fn connect(server: &Server) -> (tokio::runtime::Runtime, tokio_postgres::Client) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let target = format!("host=127.0.0.1 port={} user=admin dbname=dev", server.sql);
+    let client = runtime.block_on(async {
+        let (client, connection) = tokio_postgres::connect(&target, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    });
+    (runtime, client)
+}
+
+#[test]
+fn both_protocols_give_the_same_rows() {
+    let server = Server::start();
+    let (runtime, client) = connect(&server);
+    runtime.block_on(async {
+        let rows = client.query("SELECT $1::bigint + 1, 'a' || $2::text", &[&41_i64, &"b"]).await.unwrap();
+        assert_eq!((rows[0].get::<_, i64>(0), rows[0].get::<_, String>(1)), (42, "ab".to_string()));
+        let rows = client.simple_query("SELECT 41 + 1, 'a' || 'b'; SELECT 2").await.unwrap();
+        let values: Vec<_> = rows
+            .iter()
+            .filter_map(|message| match message {
+                tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_string),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(values, ["42", "2"]);
+    });
+}
+
+#[test]
+fn errors_carry_their_state_and_the_session_goes_on() {
+    let server = Server::start();
+    let (runtime, client) = connect(&server);
+    let cases = [
+        ("SELEC 1", "42601"),
+        ("SELECT * FROM nowhere", "42P01"),
+        ("SELECT nope", "42703"),
+        ("SELECT no_such_function(1)", "42883"),
+        ("SELECT 1/0", "22012"),
+        ("SHOW no_such_setting", "42704"),
+        ("SET statement_timeout = 'soon'", "22023"),
+        ("CREATE STREAM s (a int) PARTITION KEY (a)", "0A000"),
+    ];
+    for (sql, state) in cases {
+        let error = runtime.block_on(client.simple_query(sql)).unwrap_err();
+        assert_eq!(error.code().map(|code| code.code()), Some(state), "{sql}: {error}");
+    }
+    assert!(runtime.block_on(client.simple_query("SELECT 1")).is_ok());
+}
+
+#[test]
+fn a_failed_block_takes_only_its_end() {
+    let server = Server::start();
+    let (runtime, client) = connect(&server);
+    runtime.block_on(async {
+        client.simple_query("BEGIN").await.unwrap();
+        client.simple_query("SELECT 1/0").await.unwrap_err();
+        let error = client.simple_query("SELECT 1").await.unwrap_err();
+        assert_eq!(error.code().map(|code| code.code()), Some("25P02"));
+        client.simple_query("ROLLBACK").await.unwrap();
+        client.simple_query("SELECT 1").await.unwrap();
+    });
+}
+
+#[test]
+fn a_running_query_is_cancelled_and_times_out() {
+    let server = Server::start();
+    let (runtime, client) = connect(&server);
+    let endless = "SELECT count(*) FROM generate_series(1, 100000000000) AS t(x) WHERE x % 7 = 3";
+    runtime.block_on(async {
+        client.simple_query("SET statement_timeout = 200").await.unwrap();
+        let error = client.simple_query(endless).await.unwrap_err();
+        assert_eq!(error.code().map(|code| code.code()), Some("57014"));
+        client.simple_query("SET statement_timeout = 0").await.unwrap();
+        let token = client.cancel_token();
+        let cancel = async {
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            token.cancel_query(tokio_postgres::NoTls).await.unwrap();
+        };
+        let (ended, ()) = tokio::join!(client.simple_query(endless), cancel);
+        assert_eq!(ended.unwrap_err().code().map(|code| code.code()), Some("57014"));
+    });
+}
+
+#[test]
+fn health_metrics_and_sigterm() {
+    let mut server = Server::start();
+    let (status, _) = wire::request(server.http, "GET", "/healthz", &[], b"").unwrap();
+    assert_eq!(status, 200);
+    let (status, page) = wire::request(server.http, "GET", "/metrics", &[], b"").unwrap();
+    let page = String::from_utf8_lossy(&page).to_string();
+    assert_eq!(status, 200);
+    assert!(page.contains("tidegate_uptime_seconds"), "{page}");
+    assert_eq!(server.terminate(), Some(0), "{}", server.log_tail());
+}
+
+#[test]
+fn a_second_server_on_the_same_directory_is_refused() {
+    let server = Server::start();
+    let output = Command::new(harness::BINARY)
+        .args(["serve", "--sql-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--data"])
+        .arg(server.data())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(text.contains("in use by another tidegate"), "{text}");
+}
+
+#[test]
+fn a_taken_port_and_an_open_door_are_refused() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let cases = [(taken.as_str(), "cannot listen on"), ("0.0.0.0:0", "tls_cert")];
+    for (address, told) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let output = Command::new(harness::BINARY)
+            .args(["serve", "--http-listen", "127.0.0.1:0", "--sql-listen", address, "--data"])
+            .arg(folder.path())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && text.contains(told), "{address}: {text}");
+    }
+}
+
+#[test]
+fn version_and_help() {
+    let version = Command::new(harness::BINARY).arg("--version").output().unwrap();
+    let expected = format!("tidegate {}", env!("CARGO_PKG_VERSION"));
+    assert!(String::from_utf8_lossy(&version.stdout).starts_with(&expected));
+    let help = Command::new(harness::BINARY).args(["serve", "--help"]).output().unwrap();
+    let text = String::from_utf8_lossy(&help.stdout);
+    for flag in ["--data", "--sql-listen", "--http-listen", "--config", "--set"] {
+        assert!(text.contains(flag), "{flag}\n{text}");
+    }
+}
