@@ -66,6 +66,7 @@ fn from_parser(error: &ParserError) -> Error {
 /// Messages that tell a kind which the engine's own error does not: what they hold, and what it means.
 const TOLD_BY_TEXT: &[(&str, Kind)] = &[
     ("divide by zero", Kind::DivisionByZero),
+    ("Divide by zero", Kind::DivisionByZero),
     ("overflow", Kind::OutOfRange),
     ("Cannot cast string", Kind::InvalidText),
     ("Error parsing timestamp", Kind::InvalidText),
@@ -96,6 +97,7 @@ fn undefined_function(message: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arrow::error::ArrowError;
 
     #[test]
     fn each_error_gets_the_state_that_a_postgres_client_knows() {
@@ -105,6 +107,7 @@ mod tests {
             (DataFusionError::NotImplemented("x".into()), Kind::Unsupported),
             (DataFusionError::ResourcesExhausted("x".into()), Kind::OutOfMemory),
             (DataFusionError::Execution("Divide by zero error: divide by zero".into()), Kind::DivisionByZero),
+            (DataFusionError::ArrowError(Box::new(ArrowError::DivideByZero), None), Kind::DivisionByZero),
             (DataFusionError::Plan("Invalid function 'nope'.\nDid you mean".into()), Kind::UndefinedFunction),
             (DataFusionError::Plan("table 'dev.public.t' not found".into()), Kind::UndefinedTable),
             (DataFusionError::Plan("x".into()).context("y"), Kind::Syntax),

@@ -1,8 +1,10 @@
 //! Prepared statements: their parameters' types, and the values that take the parameters' place.
 
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{ParamValues, ScalarValue};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use std::collections::HashMap;
 use tidegate_core::Result;
 use tidegate_parser::Statement;
 
@@ -58,7 +60,8 @@ fn arrow_of(oid: u32) -> DataType {
 
 /// The parameters' types: what the client told, else what the plan infers, else text.
 pub fn types_of(plan: &LogicalPlan, told: &[Option<u32>]) -> Result<Vec<u32>> {
-    let inferred = plan.get_parameter_types().map_err(crate::from_datafusion)?;
+    let mut inferred = plan.get_parameter_types().map_err(crate::from_datafusion)?;
+    inferred.extend(cast_types(plan)?);
     let highest = inferred.keys().filter_map(|name| name.trim_start_matches('$').parse::<usize>().ok()).max();
     let count = highest.unwrap_or(0).max(told.len());
     let type_of = |index: usize| {
@@ -66,6 +69,25 @@ pub fn types_of(plan: &LogicalPlan, told: &[Option<u32>]) -> Result<Vec<u32>> {
         told.get(index).copied().flatten().or_else(guess).unwrap_or(TEXT)
     };
     Ok((0..count).map(type_of).collect())
+}
+
+/// The types of the parameters that are cast at once, as in `$1::bigint`: of those the engine infers nothing.
+fn cast_types(plan: &LogicalPlan) -> Result<HashMap<String, Option<DataType>>> {
+    let mut found = HashMap::new();
+    let walk = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expression| {
+            expression.apply(|inner| {
+                if let Expr::Cast(cast) = inner
+                    && let Expr::Placeholder(parameter) = cast.expr.as_ref()
+                {
+                    found.insert(parameter.id.clone(), Some(cast.field.data_type().clone()));
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    walk.map_err(crate::from_datafusion)?;
+    Ok(found)
 }
 
 /// NULLs of these types: to learn a plan's columns before its parameters are known.
