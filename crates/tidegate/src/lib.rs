@@ -9,6 +9,7 @@
 mod cli;
 mod health;
 mod logging;
+mod parts;
 mod serve;
 
 use clap::Parser;

@@ -1,11 +1,11 @@
 //! The server: ports bound, engine built, and everything ended in order.
 
+use crate::parts::Parts;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use tidegate_core::{Clock, Error, Kind, Result, Rng, Settings};
+use tidegate_core::{Error, Kind, Result, Settings};
 use tidegate_http::Metrics;
-use tidegate_query::Engine;
 use tidegate_storage::DataDir;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -19,8 +19,10 @@ pub async fn serve(settings: Settings) -> Result<()> {
     let tls = tls(&settings)?;
     refuse_open_door(&settings, tls.is_some(), [sql.local_addr()?, http.local_addr()?])?;
 
-    let engine = Engine::new(settings.clone(), Clock::system(), Rng::system())?;
     let shutdown = CancellationToken::new();
+    let parts = Parts::open(&directory, &settings)?;
+    let work = parts.spawn(&shutdown);
+    let engine = parts.engine;
     let (sql_port, http_port) = (sql.local_addr()?.port(), http.local_addr()?.port());
     let started_ms = engine.clock().now_ms();
     let mut metrics = Metrics::default();
@@ -37,7 +39,11 @@ pub async fn serve(settings: Settings) -> Result<()> {
     tracing::info!("shutting down");
     shutdown.cancel();
     gateway.await.map_err(Error::internal)??;
-    web.await.map_err(Error::internal)?
+    web.await.map_err(Error::internal)??;
+    for task in work {
+        task.await.map_err(Error::internal)?;
+    }
+    parts.catalog.flush()
 }
 
 async fn bind(port: &str, setting: &str, settings: &Settings) -> Result<TcpListener> {
