@@ -12,6 +12,7 @@
 //!
 //! Specified by `tests/slt/door`.
 
+mod access;
 pub mod conform;
 mod copy_in;
 pub mod ddl;
@@ -31,13 +32,15 @@ mod service;
 mod session;
 pub mod sql_type;
 pub mod stream_sql;
+pub mod system_table;
 mod variables;
 mod work;
 
+pub use access::access;
 pub use engine::{DATABASE, Engine};
 pub use fault::from_datafusion;
 pub use outcome::{CopyIn, Notice, Outcome, RowsTag, TxStatus};
-pub use parameter::Prepared;
+pub use parameter::{Prepared, bind};
 pub use planner::Planner;
 pub use scope::{Scope, undefined_table};
 pub use service::{Service, SystemTable, TableSink};

@@ -44,6 +44,8 @@ pub struct Scope {
     pub system_columns: bool,
     /// For CONSUME: the stream, and by shard the index at which reading begins.
     pub consumed: Option<(Oid, Arc<BTreeMap<u32, u64>>)>,
+    /// For DML: the table whose rows show their places.
+    pub places_of: Option<Oid>,
     /// How many views have been opened to get here.
     pub depth: usize,
 }

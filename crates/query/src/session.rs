@@ -170,6 +170,7 @@ impl Session {
             settings: Arc::new(self.variables.all()),
             system_columns: false,
             consumed: None,
+            places_of: None,
             depth: 0,
         })
     }

@@ -8,6 +8,7 @@
 
 mod cli;
 mod health;
+mod kinesis;
 mod logging;
 mod parts;
 mod serve;

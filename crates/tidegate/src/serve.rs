@@ -1,11 +1,12 @@
 //! The server: ports bound, engine built, and everything ended in order.
 
+use crate::kinesis::KinesisStreams;
 use crate::parts::Parts;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use tidegate_core::{Error, Kind, Result, Settings};
-use tidegate_http::Metrics;
+use tidegate_http::{Kinesis, Metrics};
 use tidegate_storage::DataDir;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -30,8 +31,11 @@ pub async fn serve(settings: Settings) -> Result<()> {
     metrics.gauge("tidegate_uptime_seconds", "Seconds since the server was started.", move || {
         u64::try_from((clock.now_ms() - started_ms) / 1000).unwrap_or(0)
     });
+    let endpoint = KinesisStreams { streams: parts.streams.clone(), engine: engine.clone() };
+    let clock = engine.clock().clone();
+    let kinesis = Kinesis::new(Arc::new(endpoint), &settings, clock, engine.rng().clone(), &mut metrics);
     let gateway = tokio::spawn(tidegate_gateway::serve(sql, engine, tls, shutdown.clone()));
-    let web = tokio::spawn(tidegate_http::serve(http, metrics, shutdown.clone()));
+    let web = tokio::spawn(tidegate_http::serve(http, metrics, Some(kinesis), shutdown.clone()));
     directory.write_ports(sql_port, http_port, None)?;
     tracing::info!(sql = sql_port, http = http_port, data = %directory.path().display(), "ready");
 
