@@ -83,7 +83,10 @@ impl Scope {
     /// The schema and the name that a new relation gets. 3F000 for a schema that is not there.
     pub fn place(&self, parts: &[String]) -> Result<(Oid, String)> {
         let (schema, name) = match parts {
-            [name] => (self.search_path.first().map_or("public", String::as_str), name),
+            [name] => {
+                let none = || Error::new(Kind::UndefinedSchema, "no schema has been selected to create in");
+                (self.search_path.first().map(String::as_str).ok_or_else(none)?, name)
+            }
             [schema, name] => (schema.as_str(), name),
             [_, schema, name] => (schema.as_str(), name),
             _ => return Err(Error::new(Kind::Syntax, format!("improper relation name: {}", parts.join(".")))),
