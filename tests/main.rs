@@ -16,5 +16,6 @@ mod door;
 mod harness;
 mod report;
 mod s3;
+mod slt;
 mod tidy;
 mod wire;

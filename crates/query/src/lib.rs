@@ -12,12 +12,12 @@
 //!
 //! Specified by `tests/slt/door`.
 
+mod access;
 pub mod conform;
 mod copy_in;
 pub mod ddl;
 mod engine;
 mod fault;
-pub mod files;
 pub mod formats;
 pub mod insert;
 mod outcome;
@@ -34,6 +34,7 @@ pub mod stream_sql;
 mod variables;
 mod work;
 
+pub use access::{access, check_files, is_s3, require_superuser, undefined_credential};
 pub use engine::{DATABASE, Engine};
 pub use fault::from_datafusion;
 pub use outcome::{CopyIn, Notice, Outcome, RowsTag, TxStatus};
