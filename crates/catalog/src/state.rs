@@ -30,7 +30,7 @@ pub struct State {
     pub position: u64,
     /// Objects by number.
     pub(crate) objects: OrdMap<Oid, Arc<Object>>,
-    names: OrdMap<(Space, String), Oid>,
+    pub(crate) names: OrdMap<(Space, String), Oid>,
     /// Files of tables.
     pub(crate) tables: OrdMap<Oid, Arc<TableFiles>>,
     /// Shards of streams.

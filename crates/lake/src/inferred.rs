@@ -57,17 +57,17 @@ mod tests {
 
     #[test]
     fn partitions_are_what_all_folders_have() {
-        let cases: [(&[&str], &[(&str, SqlType)]); 5] = [
-            (&["y=1/m=02/a", "y=2/m=03/b"], &[("y", SqlType::Int8), ("m", SqlType::Text)]),
-            (&["y=1/a", "y=x/a"], &[("y", SqlType::Text)]),
-            (&["y=1/a", "a"], &[]),
-            (&["a=1.csv"], &[]),
-            (&[], &[]),
+        let cases: [(&[&str], &str); 5] = [
+            (&["y=1/m=02/a", "y=2/m=03/b"], "y bigint, m text"),
+            (&["y=1/a", "y=x/a"], "y text"),
+            (&["y=1/a", "a"], ""),
+            (&["a=1.csv"], ""),
+            (&[], ""),
         ];
         for (paths, expected) in cases {
-            let found = partitions_of(paths);
-            let found: Vec<_> = found.iter().map(|c| (c.name.as_str(), c.sql_type.clone())).collect();
-            assert_eq!(found, expected, "{paths:?}");
+            let found: Vec<_> =
+                partitions_of(paths).iter().map(|column| format!("{} {}", column.name, column.sql_type)).collect();
+            assert_eq!(found.join(", "), expected, "{paths:?}");
         }
     }
 }
