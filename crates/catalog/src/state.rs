@@ -16,6 +16,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidegate_core::{Error, Kind, Result};
 
+/// Whether a URL begins with a scope. A bucket's name must be whole: keys of one must not be sent to another.
+fn lies_in(url: &str, scope: &str) -> bool {
+    let Some(rest) = url.strip_prefix(scope) else { return false };
+    let names_a_key = scope.split_once("://").is_none_or(|(_, path)| path.contains('/') || path.is_empty());
+    names_a_key || rest.is_empty() || rest.starts_with('/')
+}
+
 /// Everything, at one position of the log.
 #[derive(Debug, Clone, Default)]
 pub struct State {
@@ -23,7 +30,7 @@ pub struct State {
     pub position: u64,
     /// Objects by number.
     pub(crate) objects: OrdMap<Oid, Arc<Object>>,
-    names: OrdMap<(Space, String), Oid>,
+    pub(crate) names: OrdMap<(Space, String), Oid>,
     /// Files of tables.
     pub(crate) tables: OrdMap<Oid, Arc<TableFiles>>,
     /// Shards of streams.
@@ -177,7 +184,7 @@ impl State {
             Object::Credential(credential) => Some(credential),
             _ => None,
         });
-        all.filter(|credential| url.starts_with(&credential.scope)).max_by_key(|credential| credential.scope.len())
+        all.filter(|credential| lies_in(url, &credential.scope)).max_by_key(|credential| credential.scope.len())
     }
 
     /// The user of a name.

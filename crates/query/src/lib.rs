@@ -18,7 +18,6 @@ mod copy_in;
 pub mod ddl;
 mod engine;
 mod fault;
-pub mod files;
 pub mod formats;
 pub mod insert;
 mod outcome;
@@ -36,7 +35,7 @@ pub mod system_table;
 mod variables;
 mod work;
 
-pub use access::access;
+pub use access::{access, check_files, is_s3, require_superuser, undefined_credential};
 pub use engine::{DATABASE, Engine};
 pub use fault::from_datafusion;
 pub use outcome::{CopyIn, Notice, Outcome, RowsTag, TxStatus};

@@ -112,7 +112,13 @@ impl Scope {
         if self.depth >= VIEW_DEPTH_MAX {
             return Err(Error::new(Kind::ProgramLimit, format!("view \"{}\" is nested too deeply", relation.name)));
         }
-        let inner = Scope { search_path: view.search_path.clone(), depth: self.depth + 1, ..self.clone() };
+        let inner = Scope {
+            search_path: view.search_path.clone(),
+            depth: self.depth + 1,
+            // A `*` in the view stands for what it stood for when the view was made.
+            system_columns: false,
+            ..self.clone()
+        };
         let query = tidegate_parser::ast::Statement::Query(tidegate_parser::parse_query(&view.query)?);
         let plan = Box::pin(Planner::new(&inner)?.plan(&query))
             .await

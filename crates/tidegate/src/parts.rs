@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use tidegate_catalog::Catalog;
 use tidegate_core::{Clock, Result, Rng, Settings};
+use tidegate_lake::{LakeService, restore_settings};
 use tidegate_query::stream_sql::{RecordCodec, StreamService};
 use tidegate_query::{Engine, Service};
 use tidegate_storage::{DataDir, Stores};
@@ -28,9 +29,11 @@ impl Parts {
         let stores = Arc::new(Stores::new());
         let exporter = Arc::new(DeltaLog::new(Arc::clone(&stores), clock.clone()));
         let catalog = Catalog::open(directory, clock, exporter)?;
+        restore_settings(&catalog.state(), settings);
         let streams = Streams::new(catalog.clone(), Arc::clone(&stores), Arc::new(RecordCodec));
         let engine = Engine::new(settings.clone(), rng, catalog.clone(), stores, objects_url(directory)?)?;
-        let services: Vec<Arc<dyn Service>> = vec![Arc::new(StreamService::new(streams.clone())), Arc::new(Warehouse)];
+        let services: Vec<Arc<dyn Service>> =
+            vec![Arc::new(StreamService::new(streams.clone())), Arc::new(LakeService), Arc::new(Warehouse)];
         engine.plug(services);
         Ok(Parts { catalog, engine, streams })
     }

@@ -17,7 +17,7 @@ use tidegate_query::formats::{
     infer_schema, list_files,
 };
 use tidegate_query::stream_sql::insertable;
-use tidegate_query::{Outcome, Planner, TableSink, Work, access, from_datafusion, insert};
+use tidegate_query::{Outcome, Planner, TableSink, Work, access, check_files, from_datafusion, insert};
 use tidegate_storage::{Place, S3Access, object_error};
 
 /// Bytes of a manifest.
@@ -74,6 +74,7 @@ pub fn access_for(work: &Work<'_>, url: &str, named: Option<&CredentialRef>) -> 
         Some(CredentialRef::Named(name)) => Some(name.as_str()),
         Some(CredentialRef::Default) | None => None,
     };
+    check_files(&work.scope, url)?;
     access(work.state(), work.engine(), url, named)
 }
 

@@ -41,11 +41,7 @@ pub async fn infer_schema(
         return Err(Error::new(Kind::UndefinedFile, message).hint("check the location, or declare the columns"));
     }
     let schema = match format {
-        FileFormat::Parquet => {
-            let format = ParquetFormat::default().with_skip_metadata(true);
-            let inferred = format.infer_schema(state, store, &sample).await;
-            inferred.map_err(|e| engine_error(e, "inferring columns of Parquet files"))?
-        }
+        FileFormat::Parquet => parquet_schema(state, store, &sample).await?,
         FileFormat::Orc => {
             let mut schemas = Vec::new();
             for meta in &sample {
@@ -67,6 +63,21 @@ pub async fn infer_schema(
         }
     };
     Ok(Arc::new(Schema::new(schema.fields().iter().map(settled).collect::<Vec<_>>())))
+}
+
+async fn parquet_schema(state: &dyn Session, store: &Arc<dyn ObjectStore>, sample: &[ObjectMeta]) -> Result<SchemaRef> {
+    let format = ParquetFormat::default().with_skip_metadata(true);
+    let error = match format.infer_schema(state, store, sample).await {
+        Ok(schema) => return Ok(schema),
+        Err(error) => error,
+    };
+    // The error of many does not name the one: that is found by asking each.
+    for meta in sample {
+        if let Err(error) = format.infer_schema(state, store, std::slice::from_ref(meta)).await {
+            return Err(engine_error(error, &format!("file {}", meta.location)));
+        }
+    }
+    Err(engine_error(error, "the files have no schema in common"))
 }
 
 /// At most `most` of the files, from the first to the last.

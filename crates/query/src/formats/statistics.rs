@@ -103,7 +103,10 @@ async fn cached(
                 ..Statistics::new_unknown(file_schema)
             }
         }
-        _ => ParquetFormat::default().infer_stats(state, store, Arc::clone(file_schema), meta).await?,
+        _ => {
+            let told = ParquetFormat::default().infer_stats(state, store, Arc::clone(file_schema), meta).await;
+            told.map_err(|e| super::carried(super::engine_error(e, &format!("file {}", meta.location))))?
+        }
     };
     let statistics = Arc::new(statistics);
     if let Some(cache) = cache {

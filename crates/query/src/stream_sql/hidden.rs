@@ -1,11 +1,13 @@
-//! System columns are hidden from `*`: a stream shows them only to a statement that names one.
+//! System columns are hidden from `*`: streams and files show theirs only to a statement that names one.
 
+use crate::formats::FILE_COLUMNS;
 use crate::scope::Scope;
 use sqlparser::ast::{Visit, VisitMut, Visitor, VisitorMut};
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use tidegate_catalog::RelationKind;
 use tidegate_parser::ast::{self, ExcludeSelectItem, SelectItem, SelectItemQualifiedWildcardKind, TableFactor};
-use tidegate_parser::{fold, name_parts};
+use tidegate_parser::{fold, name_parts, path_of};
 use tidegate_stream::SYSTEM_COLUMNS;
 
 /// Whether a statement names a system column.
@@ -19,7 +21,8 @@ pub fn names_system_columns(statement: &ast::Statement) -> bool {
                 ast::Expr::CompoundIdentifier(words) => words.last(),
                 _ => None,
             };
-            match last.is_some_and(|word| SYSTEM_COLUMNS.contains(&fold(word).as_str())) {
+            let hidden = |name: String| [SYSTEM_COLUMNS.as_slice(), &FILE_COLUMNS].concat().contains(&name.as_str());
+            match last.is_some_and(|word| hidden(fold(word))) {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             }
@@ -53,38 +56,56 @@ fn hide_in(body: &mut ast::SetExpr, scope: &Scope) {
 }
 
 fn hide_in_select(select: &mut ast::Select, scope: &Scope) {
-    let streams: Vec<String> =
-        select.from.iter().flat_map(tables).filter_map(|table| stream_alias(table, scope)).collect();
-    if streams.is_empty() {
+    let sources: Vec<Source> = select.from.iter().flat_map(tables).filter_map(|table| source(table, scope)).collect();
+    if sources.is_empty() {
         return;
     }
-    let hidden =
-        || ExcludeSelectItem::Multiple(SYSTEM_COLUMNS.iter().map(|name| vec![ast::Ident::new(*name)].into()).collect());
     for item in &mut select.projection {
         match item {
-            SelectItem::Wildcard(options) if options.opt_exclude.is_none() => options.opt_exclude = Some(hidden()),
+            SelectItem::Wildcard(options) if options.opt_exclude.is_none() => {
+                options.opt_exclude = Some(exclude(sources.iter()));
+            }
             SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options)
-                if options.opt_exclude.is_none() && streams.contains(&name_parts(name).pop().unwrap_or_default()) =>
+                if options.opt_exclude.is_none() =>
             {
-                options.opt_exclude = Some(hidden());
+                let alias = name_parts(name).pop().unwrap_or_default();
+                if let Some(source) = sources.iter().find(|source| source.alias == alias) {
+                    options.opt_exclude = Some(exclude(std::iter::once(source)));
+                }
             }
             _ => {}
         }
     }
 }
 
+fn exclude<'a>(sources: impl Iterator<Item = &'a Source>) -> ExcludeSelectItem {
+    let names: BTreeSet<&str> = sources.flat_map(|source| source.hidden.iter().copied()).collect();
+    let quoted = |name| vec![ast::Ident::with_quote('"', name)].into();
+    ExcludeSelectItem::Multiple(names.into_iter().map(quoted).collect())
+}
+
 fn tables(from: &ast::TableWithJoins) -> impl Iterator<Item = &TableFactor> {
     std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation))
 }
 
-/// The name by which a stream is known in a FROM.
-fn stream_alias(table: &TableFactor, scope: &Scope) -> Option<String> {
+/// What hides columns in a FROM, by the name it has there.
+struct Source {
+    alias: String,
+    hidden: &'static [&'static str],
+}
+
+fn source(table: &TableFactor, scope: &Scope) -> Option<Source> {
     let TableFactor::Table { name, alias, .. } = table else { return None };
-    // A stream without columns of its own has nothing else to show.
-    let relation = scope.find_parts(&name_parts(name)).filter(|relation| !relation.columns.is_empty())?;
-    match (&relation.kind, alias) {
-        (RelationKind::Stream(_), Some(alias)) => Some(fold(&alias.name)),
-        (RelationKind::Stream(_), None) => Some(relation.name.clone()),
-        _ => None,
-    }
+    let (own, hidden): (&str, &[&str]) = if let Some(path) = path_of(name) {
+        (path, &FILE_COLUMNS)
+    } else {
+        let relation = scope.find_parts(&name_parts(name))?;
+        match &relation.kind {
+            // A stream without columns of its own has nothing else to show.
+            RelationKind::Stream(_) if !relation.columns.is_empty() => (&relation.name, &SYSTEM_COLUMNS),
+            RelationKind::External(_) => (&relation.name, &FILE_COLUMNS),
+            _ => return None,
+        }
+    };
+    Some(Source { alias: alias.as_ref().map_or_else(|| own.to_string(), |alias| fold(&alias.name)), hidden })
 }
