@@ -15,6 +15,7 @@ mod engine;
 mod fault;
 mod outcome;
 mod parameter;
+pub mod pg;
 mod planner;
 mod session;
 mod variables;
