@@ -111,11 +111,13 @@ pub fn column(cells: &[Cell], data_type: &DataType) -> Result<ArrayRef, ArrowErr
         }))),
         DataType::List(item) if item.data_type().is_numeric() => Arc::new(integer_lists(cells)),
         DataType::List(_) => Arc::new(text_lists(cells)),
-        DataType::Float32 | DataType::Float64 => Arc::new(Float64Array::from_iter(cells.iter().map(|cell| match cell {
-            Cell::Float(value) => Some(*value),
-            Cell::Int(value) => Some(*value as f64),
-            _ => None,
-        }))),
+        DataType::Float32 | DataType::Float64 => {
+            Arc::new(Float64Array::from_iter(cells.iter().map(|cell| match cell {
+                Cell::Float(value) => Some(*value),
+                Cell::Int(value) => Some(*value as f64),
+                _ => None,
+            })))
+        }
         numeric if numeric.is_integer() => Arc::new(Int64Array::from_iter(cells.iter().map(|cell| match cell {
             Cell::Int(value) => Some(*value),
             _ => None,

@@ -44,7 +44,8 @@ pub fn rows(name: &str) -> Option<RecordBatch> {
 pub fn keywords() -> Result<Option<RecordBatch>> {
     let Some(tables) = TABLES.as_ref() else { return Ok(None) };
     let table = &tables.pg_get_keywords;
-    let plain: Vec<_> = table.schema().fields().iter().map(|f| f.as_ref().clone().with_metadata(HashMap::new())).collect();
+    let plain: Vec<_> =
+        table.schema().fields().iter().map(|f| f.as_ref().clone().with_metadata(HashMap::new())).collect();
     let batch = concat_batches(&table.schema(), table.data())?;
     Ok(Some(RecordBatch::try_new(Arc::new(Schema::new(plain)), batch.columns().to_vec())?))
 }

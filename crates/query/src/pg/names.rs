@@ -203,7 +203,9 @@ mod tests {
             let expected = expected.map(|parts| parts.into_iter().map(str::to_string).collect::<Vec<_>>());
             assert_eq!(parts(text), expected, "{text}");
         }
-        for (name, expected) in [("planes", "planes"), ("Planes", "\"Planes\""), ("user", "\"user\""), ("a\"b", "\"a\"\"b\"")] {
+        for (name, expected) in
+            [("planes", "planes"), ("Planes", "\"Planes\""), ("user", "\"user\""), ("a\"b", "\"a\"\"b\"")]
+        {
             assert_eq!(quote(name), expected);
         }
     }

@@ -131,7 +131,12 @@ fn attributes(snapshot: &PgSnapshot, rows: &mut Rows) {
     for shape in SHAPES.iter() {
         for (index, column) in shape.columns.iter().enumerate() {
             let type_oid = types::oid_of_catalog_name(column.type_name).unwrap_or(25);
-            attribute(rows, shape.oid, index, Attribute { name: column.name, type_oid, typmod: -1, not_null: column.not_null, has_default: false });
+            attribute(
+                rows,
+                shape.oid,
+                index,
+                Attribute { name: column.name, type_oid, typmod: -1, not_null: column.not_null, has_default: false },
+            );
         }
     }
     for relation in &snapshot.relations {

@@ -75,9 +75,8 @@ async fn run_statement(context: &SessionContext, statement: Statement) -> Result
     let Statement::Sql(mut statement) = statement else { return Err("not SQL".into()) };
     super::rewrite(&mut statement, &snapshot()).map_err(|error| error.to_string())?;
     let shown = statement.to_string();
-    let failed = |error: datafusion::error::DataFusionError| {
-        format!("{}\n  rewritten: {shown}", crate::from_datafusion(error))
-    };
+    let failed =
+        |error: datafusion::error::DataFusionError| format!("{}\n  rewritten: {shown}", crate::from_datafusion(error));
     let plan = context.state().statement_to_plan(EngineStatement::Statement(statement)).await.map_err(failed)?;
     context.execute_logical_plan(plan).await.map_err(failed)?.collect().await.map_err(failed)
 }

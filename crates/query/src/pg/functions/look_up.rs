@@ -15,7 +15,9 @@ pub const FUNCTIONS: &[Definition] = &[
     Definition::strict("regclass_in", 1..=1, "oid", |s, a| must(a, class(s, a), Kind::UndefinedTable, "relation")),
     Definition::strict("regtype_in", 1..=1, "oid", |_, a| must(a, kind(a), Kind::UndefinedObject, "type")),
     Definition::strict("regproc_in", 1..=1, "oid", |_, a| must(a, procedure(a), Kind::UndefinedFunction, "function")),
-    Definition::strict("regnamespace_in", 1..=1, "oid", |s, a| must(a, namespace(s, a), Kind::UndefinedSchema, "schema")),
+    Definition::strict("regnamespace_in", 1..=1, "oid", |s, a| {
+        must(a, namespace(s, a), Kind::UndefinedSchema, "schema")
+    }),
     Definition::strict("regrole_in", 1..=1, "oid", |s, a| must(a, role(s, a), Kind::UndefinedObject, "role")),
     Definition::strict("regother_in", 1..=1, "oid", |_, a| must(a, number(a), Kind::UndefinedObject, "object")),
     Definition::strict("to_regclass", 1..=1, "oid", |s, a| Ok(class(s, a).into())),

@@ -37,12 +37,22 @@ pub struct Definition {
 
 impl Definition {
     /// Of any argument NULL makes NULL.
-    const fn strict(name: &'static str, arguments: RangeInclusive<usize>, returns: &'static str, answer: Answer) -> Self {
+    const fn strict(
+        name: &'static str,
+        arguments: RangeInclusive<usize>,
+        returns: &'static str,
+        answer: Answer,
+    ) -> Self {
         Definition { name, arguments, returns, strict: true, answer }
     }
 
     /// Sees NULL arguments.
-    const fn lenient(name: &'static str, arguments: RangeInclusive<usize>, returns: &'static str, answer: Answer) -> Self {
+    const fn lenient(
+        name: &'static str,
+        arguments: RangeInclusive<usize>,
+        returns: &'static str,
+        answer: Answer,
+    ) -> Self {
         Definition { name, arguments, returns, strict: false, answer }
     }
 }
@@ -86,7 +96,8 @@ impl Function {
             answers.push(if self.definition.strict && row.contains(&Cell::Null) {
                 Cell::Null
             } else {
-                (self.definition.answer)(&self.snapshot, &row).map_err(|error| DataFusionError::External(Box::new(error)))?
+                (self.definition.answer)(&self.snapshot, &row)
+                    .map_err(|error| DataFusionError::External(Box::new(error)))?
             });
         }
         Ok(column(&answers, &self.returns)?)

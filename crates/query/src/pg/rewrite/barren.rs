@@ -15,8 +15,23 @@ use tidegate_parser::fold;
 
 /// Aggregates make a row of none.
 const AGGREGATES: &[&str] = &[
-    "array_agg", "avg", "bit_and", "bit_or", "bool_and", "bool_or", "count", "every", "json_agg", "json_object_agg",
-    "jsonb_agg", "max", "min", "string_agg", "sum", "first_value", "last_value",
+    "array_agg",
+    "avg",
+    "bit_and",
+    "bit_or",
+    "bool_and",
+    "bool_or",
+    "count",
+    "every",
+    "json_agg",
+    "json_object_agg",
+    "jsonb_agg",
+    "max",
+    "min",
+    "string_agg",
+    "sum",
+    "first_value",
+    "last_value",
 ];
 
 /// Makes a select that never has rows plain. Whether it is one.

@@ -7,8 +7,7 @@ use sqlparser::ast::{
 };
 
 /// Called without parentheses.
-const BARE: &[&str] =
-    &["current_catalog", "current_role", "current_schema", "current_user", "session_user", "user"];
+const BARE: &[&str] = &["current_catalog", "current_role", "current_schema", "current_user", "session_user", "user"];
 
 /// Rewrites one expression, its parts being done.
 pub fn expression(expr: &mut Expr) {

@@ -32,7 +32,8 @@ fn show_item(item: &mut SelectItem, all: &[String]) {
     if is_reg {
         *expr = casts::shown(super::calls::take(expr));
     }
-    let ours = is_reg || matches!(expr, Expr::Function(function) if functions::is_known(&build::function_name(function)));
+    let ours =
+        is_reg || matches!(expr, Expr::Function(function) if functions::is_known(&build::function_name(function)));
     let unique = all.iter().filter(|other| **other == name).count() == 1;
     if let SelectItem::UnnamedExpr(expr) = item
         && ours

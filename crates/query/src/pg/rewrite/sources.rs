@@ -13,8 +13,23 @@ use tidegate_parser::{fold, name_parts};
 
 /// Columns of arrays that are NULL in every row here: privileges and options, which no object has.
 const ALWAYS_NULL: &[&str] = &[
-    "reloptions", "relacl", "attoptions", "attfdwoptions", "attacl", "nspacl", "datacl", "proacl", "proconfig", "typacl",
-    "lanacl", "spcacl", "spcoptions", "rolconfig", "useconfig", "ftoptions", "srvoptions",
+    "reloptions",
+    "relacl",
+    "attoptions",
+    "attfdwoptions",
+    "attacl",
+    "nspacl",
+    "datacl",
+    "proacl",
+    "proconfig",
+    "typacl",
+    "lanacl",
+    "spcacl",
+    "spcoptions",
+    "rolconfig",
+    "useconfig",
+    "ftoptions",
+    "srvoptions",
 ];
 
 /// How names are looked up at one place.
@@ -66,9 +81,10 @@ impl Names<'_> {
 
     /// The sources of a select, those of its joins too.
     pub fn sources(&self, select: &Select) -> Vec<Source> {
-        let tables = select.from.iter().flat_map(|table| {
-            std::iter::once(&table.relation).chain(table.joins.iter().map(|join| &join.relation))
-        });
+        let tables = select
+            .from
+            .iter()
+            .flat_map(|table| std::iter::once(&table.relation).chain(table.joins.iter().map(|join| &join.relation)));
         tables.flat_map(|factor| self.source(factor)).collect()
     }
 
@@ -111,7 +127,11 @@ impl Names<'_> {
                 columns: Some(
                     shape.columns.iter().map(|c| (c.name.to_string(), build::sql_type(c.type_name))).collect(),
                 ),
-                barren: if shape.information { information::is_empty(shape.name) } else { relations::is_empty(shape.name) },
+                barren: if shape.information {
+                    information::is_empty(shape.name)
+                } else {
+                    relations::is_empty(shape.name)
+                },
                 system: true,
             },
             Some(Found::User(relation)) => Source {
@@ -147,7 +167,8 @@ fn renamed(mut source: Source, alias: Option<&TableAlias>) -> Source {
 
 fn function(name: &ObjectName, args: &[FunctionArg], alias: Option<&TableAlias>) -> Source {
     let unnest = name_parts(name).pop().is_some_and(|name| name == "unnest");
-    let null = args.iter().any(|arg| matches!(arg, FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) if is_always_null(e)));
+    let null =
+        args.iter().any(|arg| matches!(arg, FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) if is_always_null(e)));
     Source { barren: unnest && null, ..unknown(alias) }
 }
 

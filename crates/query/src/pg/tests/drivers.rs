@@ -53,11 +53,7 @@ async fn the_catalog() {
         ("regtype", "SELECT 'int4'::regtype, 23::regtype::text, 'text[]'::regtype::oid", &["integer|integer|1009"]),
         ("regnamespace", "SELECT relnamespace::regnamespace::text FROM pg_class WHERE relname = 'big'", &["public"]),
         ("databases", "SELECT count(*) FROM pg_catalog.pg_database WHERE datname = 'dev'", &["1"]),
-        (
-            "settings",
-            "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'standard_conforming_strings'",
-            &["on"],
-        ),
+        ("settings", "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'standard_conforming_strings'", &["on"]),
         ("views", "SELECT viewname FROM pg_catalog.pg_views WHERE schemaname = 'public'", &["big"]),
         ("comments", "SELECT obj_description('public.planes'::regclass, 'pg_class')", &["what flies"]),
         (
@@ -74,7 +70,11 @@ async fn the_catalog() {
 async fn the_session() {
     check(&[
         ("user", "SELECT current_user, session_user, user", &["admin|admin|admin"]),
-        ("place", "SELECT current_schema, current_schema(), current_database(), current_catalog", &["public|public|dev|dev"]),
+        (
+            "place",
+            "SELECT current_schema, current_schema(), current_database(), current_catalog",
+            &["public|public|dev|dev"],
+        ),
         ("path", "SELECT current_schemas(true)", &["[pg_catalog, public]"]),
         ("version", "SELECT pg_catalog.version()", &["PostgreSQL 15.0 (Tidegate 0.1.0)"]),
         ("pid", "SELECT pg_backend_pid()", &["7"]),
@@ -82,7 +82,11 @@ async fn the_session() {
         ("recovery", "SELECT pg_is_in_recovery()", &["false"]),
         ("privilege", "SELECT has_table_privilege(current_user, 'public.planes', 'SELECT')", &["true"]),
         ("sizes", "SELECT pg_size_pretty(123456789::bigint)", &["118 MB"]),
-        ("quoting", "SELECT quote_ident('A b'), quote_literal('it''s'), format('%I.%L', 'a', 1)", &["\"A b\"|'it''s'|a.'1'"]),
+        (
+            "quoting",
+            "SELECT quote_ident('A b'), quote_literal('it''s'), format('%I.%L', 'a', 1)",
+            &["\"A b\"|'it''s'|a.'1'"],
+        ),
         ("arrays", "SELECT array_upper(current_schemas(true), 1), 'public' = ANY(current_schemas(false))", &["2|true"]),
         ("text arrays", "SELECT 'b' = ANY('{a,b}'::text[]), 'c' <> ALL ('{a,b}'::text[])", &["true|true"]),
     ])
@@ -93,9 +97,10 @@ async fn the_session() {
 async fn names_of_columns_are_as_in_postgres() {
     let snapshot = std::sync::Arc::new(super::snapshot());
     let context = super::context(&snapshot);
-    let statement = tidegate_parser::split("SELECT pg_catalog.version(), current_user, 'planes'::regclass, 1::oid::regclass AS r")
-        .and_then(|pieces| tidegate_parser::parse(&pieces[0]))
-        .unwrap();
+    let statement =
+        tidegate_parser::split("SELECT pg_catalog.version(), current_user, 'planes'::regclass, 1::oid::regclass AS r")
+            .and_then(|pieces| tidegate_parser::parse(&pieces[0]))
+            .unwrap();
     let batches = super::run_statement(&context, statement).await.unwrap();
     let schema = batches[0].schema();
     let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
