@@ -15,8 +15,6 @@ use std::sync::{Arc, LazyLock};
 pub const PG_CATALOG_OID: u32 = 11;
 /// The object id of `information_schema`.
 pub const INFORMATION_SCHEMA_OID: u32 = 13207;
-/// User objects have larger object ids.
-pub const FIRST_USER_OID: u32 = 16384;
 /// The metadata key under which a column names its SQL type where the Arrow type does not say it.
 const PG_TYPE_KEY: &str = "pg_type";
 
@@ -84,11 +82,6 @@ impl Shape {
     /// The name of its schema.
     pub fn schema_name(&self) -> &'static str {
         if self.information { "information_schema" } else { "pg_catalog" }
-    }
-
-    /// A column by its name.
-    pub fn column(&self, name: &str) -> Option<&ShapeColumn> {
-        self.columns.iter().find(|column| column.name == name)
     }
 }
 
@@ -187,8 +180,9 @@ mod tests {
         assert_eq!(SHAPES.len(), include_str!("shapes.txt").lines().count());
         let class = pg("pg_class").unwrap();
         assert_eq!((class.oid, class.kind, class.schema_name()), (1259, 'r', "pg_catalog"));
-        assert_eq!(class.column("relkind").unwrap().type_name, "char");
-        assert!(class.column("oid").unwrap().not_null && !class.column("relacl").unwrap().not_null);
+        let column = |name: &str| class.columns.iter().find(|column| column.name == name).unwrap();
+        assert_eq!(column("relkind").type_name, "char");
+        assert!(column("oid").not_null && !column("relacl").not_null);
         assert!(information("tables").is_some() && pg("tables").is_none());
     }
 

@@ -36,7 +36,8 @@ fn read() -> Option<HashMap<u32, Type>> {
     let (collations, elements, categories) = (column("typcollation")?, column("typelem")?, column("typcategory")?);
     let text = |cell: &Cell| cell.text().unwrap_or_default().to_string();
     let rows = oids.iter().enumerate().filter_map(|(row, oid)| {
-        let is_array = categories.get(row)?.text() == Some("A");
+        // Vectors are of the same category, and not written as arrays.
+        let is_array = categories.get(row)?.text() == Some("A") && storages.get(row)?.text() != Some("p");
         let found = Type {
             name: text(names.get(row)?),
             len: lens.get(row)?.int().unwrap_or(-1),

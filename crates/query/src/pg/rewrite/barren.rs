@@ -120,23 +120,38 @@ fn is_barren_join(names: &Names<'_>, table: &TableWithJoins) -> bool {
 /// Whether a select without input still has a row.
 fn makes_a_row(select: &Select) -> bool {
     let grouped = !matches!(&select.group_by, GroupByExpr::Expressions(by, _) if by.is_empty());
-    !grouped && (select.having.is_some() || select.projection.iter().any(|item| is_aggregate(item)))
+    !grouped && (select.having.is_some() || select.projection.iter().any(is_aggregate))
 }
 
 /// Whether something is made of all rows together.
 pub fn is_aggregate(part: &impl Visit) -> bool {
-    part.visit(&mut FindAggregate).is_break()
+    part.visit(&mut FindAggregate { depth: 0 }).is_break()
 }
 
-struct FindAggregate;
+/// Those of a subquery are its own.
+struct FindAggregate {
+    depth: usize,
+}
 
 impl Visitor for FindAggregate {
     type Break = ();
 
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         match expr {
             Expr::Function(function)
-                if function.over.is_none() && AGGREGATES.contains(&build::function_name(function).as_str()) =>
+                if self.depth == 0
+                    && function.over.is_none()
+                    && AGGREGATES.contains(&build::function_name(function).as_str()) =>
             {
                 ControlFlow::Break(())
             }

@@ -42,7 +42,7 @@ fn subquery(names: &Names<'_>, query: &mut Query) -> Option<Vec<Expr>> {
     let SetExpr::Select(select) = query.body.as_mut() else { return None };
     let inner = Inner(names.sources(select));
     let grouped = !matches!(&select.group_by, GroupByExpr::Expressions(by, _) if by.is_empty());
-    if grouped || select.projection.len() != 1 || !inner.0.iter().any(|source| source.system) {
+    if grouped || select.projection.len() != 1 || !inner.0.iter().any(|source| source.system.is_some()) {
         return None;
     }
     let outer_in_items = select.projection.iter().any(|item| inner.refers(item).outer);

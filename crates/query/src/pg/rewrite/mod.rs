@@ -45,6 +45,7 @@ impl Rewriter<'_> {
         match body {
             SetExpr::Select(select) => {
                 let names = self.names();
+                sources::table_oids(&names, select);
                 sources::expand_wildcards(&names, select);
                 barren::select(&names, select)
             }

@@ -12,9 +12,10 @@ const NAMELESS: &str = "?column?";
 pub fn show(body: &mut SetExpr) {
     match body {
         SetExpr::Select(select) => {
-            let all: Vec<String> = select.projection.iter().map(item_name).collect();
-            for item in &mut select.projection {
-                show_item(item, &all);
+            let others = select.projection.iter().filter(|item| !is_ours(item));
+            let mut taken: Vec<String> = others.map(item_name).collect();
+            for item in select.projection.iter_mut().filter(|item| is_ours(item)) {
+                show_item(item, &mut taken);
             }
         }
         SetExpr::SetOperation { left, right, .. } => {
@@ -25,23 +26,29 @@ pub fn show(body: &mut SetExpr) {
     }
 }
 
-fn show_item(item: &mut SelectItem, all: &[String]) {
-    let name = item_name(item);
+/// Whether an item is a call of ours.
+fn is_ours(item: &SelectItem) -> bool {
+    match build::item_expr(item).map(build::bare) {
+        Some(Expr::Function(function)) => functions::is_known(&build::function_name(function)),
+        _ => false,
+    }
+}
+
+/// The engine refuses two columns of one name; the second gets a number.
+fn show_item(item: &mut SelectItem, taken: &mut Vec<String>) {
+    let named = matches!(item, SelectItem::ExprWithAlias { .. });
+    let mut name = item_name(item);
     let Some(expr) = build::item_expr_mut(item) else { return };
-    let is_reg = casts::is_reg(expr);
-    if is_reg {
-        *expr = casts::shown(super::calls::take(expr));
+    let shown = casts::shown(super::calls::take(expr));
+    if named {
+        *expr = shown;
+        return;
     }
-    let ours =
-        is_reg || matches!(expr, Expr::Function(function) if functions::is_known(&build::function_name(function)));
-    let unique = all.iter().filter(|other| **other == name).count() == 1;
-    if let SelectItem::UnnamedExpr(expr) = item
-        && ours
-        && unique
-    {
-        let expr = super::calls::take(expr);
-        *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', name) };
+    if taken.contains(&name) {
+        name = fresh(&name, taken);
     }
+    taken.push(name.clone());
+    *item = SelectItem::ExprWithAlias { expr: shown, alias: Ident::with_quote('"', name) };
 }
 
 /// The names of the columns that items make; nothing where there is a wildcard.

@@ -7,8 +7,9 @@ use super::super::{information, names, relations, types};
 use super::{barren, build, calls, output};
 use sqlparser::ast::{
     DataType, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, TableAlias, TableFactor,
+    SelectItemQualifiedWildcardKind, TableAlias, TableFactor, Value, VisitMut, VisitorMut,
 };
+use std::ops::ControlFlow;
 use tidegate_parser::{fold, name_parts};
 
 /// Columns of arrays that are NULL in every row here: privileges and options, which no object has.
@@ -48,8 +49,8 @@ pub struct Source {
     pub columns: Option<Vec<(String, DataType)>>,
     /// Whether it never has rows.
     pub barren: bool,
-    /// Whether it is of a system schema.
-    pub system: bool,
+    /// Of a relation of a system schema: its object id.
+    pub system: Option<u32>,
 }
 
 /// A relation by its name.
@@ -132,15 +133,15 @@ impl Names<'_> {
                 } else {
                     relations::is_empty(shape.name)
                 },
-                system: true,
+                system: Some(shape.oid),
             },
             Some(Found::User(relation)) => Source {
                 alias: own,
                 columns: Some(relation.columns.iter().map(|c| (c.name.clone(), user_type(c.type_oid))).collect()),
                 barren: false,
-                system: false,
+                system: None,
             },
-            None => Source { alias: own, columns: None, barren: false, system: false },
+            None => Source { alias: own, columns: None, barren: false, system: None },
         };
         renamed(source, alias)
     }
@@ -152,7 +153,7 @@ fn user_type(oid: u32) -> DataType {
 
 fn unknown(alias: Option<&TableAlias>) -> Source {
     let alias = alias.map(|alias| fold(&alias.name)).unwrap_or_default();
-    Source { alias, columns: None, barren: false, system: false }
+    Source { alias, columns: None, barren: false, system: None }
 }
 
 /// With the names that an alias gives to the source and to its columns.
@@ -196,6 +197,10 @@ pub fn qualify(names: &Names<'_>, factor: &mut TableFactor) {
                 }
                 ([schema, last], Some(_)) if schema == "pg_catalog" => {
                     *name = ObjectName::from(vec![Ident::new(last)]);
+                    args.iter_mut().for_each(|args| widen(&mut args.args));
+                }
+                ([last], Some(_)) if last == "generate_series" => {
+                    args.iter_mut().for_each(|args| widen(&mut args.args))
                 }
                 ([last], None) if !names.is_cte(last) && shape::pg(last).is_some() => *name = catalog_table(last),
                 _ => {}
@@ -209,6 +214,50 @@ pub fn qualify(names: &Names<'_>, factor: &mut TableFactor) {
             }
         }
         _ => {}
+    }
+}
+
+/// `generate_series(1, array_upper(…))`: the engine's takes one width of integers only.
+fn widen(args: &mut [FunctionArg]) {
+    for arg in args {
+        if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = arg
+            && matches!(expr, Expr::Function(_))
+        {
+            *expr = build::cast(calls::take(expr), DataType::BigInt(None));
+        }
+    }
+}
+
+/// Puts the number for `c.tableoid`, a column that the relations of the catalogs have unseen.
+pub fn table_oids(names: &Names<'_>, select: &mut Select) {
+    let mut oids = TableOids(Vec::new());
+    oids.0.extend(names.sources(select).into_iter().filter_map(|source| Some((source.alias, source.system?))));
+    if !oids.0.is_empty() {
+        let _ = VisitMut::visit(select, &mut oids);
+    }
+}
+
+struct TableOids(Vec<(String, u32)>);
+
+impl VisitorMut for TableOids {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let oid = match &*expr {
+            Expr::Identifier(column) if fold(column) == "tableoid" => self.0.first(),
+            Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+                [.., source, column] if fold(column) == "tableoid" => {
+                    let source = fold(source);
+                    self.0.iter().find(|(alias, _)| *alias == source)
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        if let Some((_, oid)) = oid {
+            *expr = build::value(Value::Number(oid.to_string(), false));
+        }
+        ControlFlow::Continue(())
     }
 }
 
@@ -228,7 +277,7 @@ pub fn expand_wildcards(names: &Names<'_>, select: &mut Select) {
         SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => parts.len() == 2,
         _ => false,
     });
-    if !repeated || !sources.iter().any(|source| source.system) {
+    if !repeated || !sources.iter().any(|source| source.system.is_some()) {
         return;
     }
     if let Some(items) = expanded(&sources, &select.projection) {

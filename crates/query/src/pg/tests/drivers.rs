@@ -168,12 +168,10 @@ async fn jdbc() {
              ('r','p','v','f','m') and a.attnum > 0 AND NOT a.attisdropped  AND n.nspname LIKE 'public' AND c.relname LIKE 'planes') c \
              WHERE true  AND attname LIKE '%a%' ORDER BY nspname,c.relname,attnum",
             &[
-                "dev|public|planes|tailnum|1043|true|14|-1|-1|1||||||0|b",
-                "dev|public|planes|seats|23|false|-1|4|-1|2||||||0|b",
-                "dev|public|planes|at|1184|false|-1|8|-1|4||||now()||0|b",
-            ]
-            .map(|row| row)
-            .as_slice(),
+                "dev|public|planes|tailnum|1043|true|14|-1|-1|1|||||0|b",
+                "dev|public|planes|seats|23|false|-1|4|-1|2|||||0|b",
+                "dev|public|planes|at|1184|false|-1|8|-1|4|||now()||0|b",
+            ],
         ),
         (
             "getPrimaryKeys",
