@@ -159,10 +159,12 @@ fn free_ports() -> [u16; 4] {
         12_000 + u16::try_from(seed % 10_000).unwrap()
     };
     let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    std::array::from_fn(|_| loop {
-        let port = next();
-        if free(port) && free(port + 10_000) {
-            return port;
+    std::array::from_fn(|_| {
+        loop {
+            let port = next();
+            if free(port) && free(port + 10_000) {
+                return port;
+            }
         }
     })
 }

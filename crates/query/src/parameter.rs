@@ -101,7 +101,9 @@ pub fn of_text(statement: &ast::Statement, told: &[Option<u32>]) -> Vec<u32> {
 /// Like [`of_text`], with the columns that parameters stand for.
 pub fn of_columns(statement: &ast::Statement, known: &[(usize, Column)], told: &[Option<u32>]) -> Vec<u32> {
     let count = parameters_of(statement).max(told.len());
-    let of_column = |number: usize| known.iter().find(|(known, _)| *known == number).map(|(_, column)| oid_of(&column.sql_type.arrow()));
+    let of_column = |number: usize| {
+        known.iter().find(|(known, _)| *known == number).map(|(_, column)| oid_of(&column.sql_type.arrow()))
+    };
     let type_of = |index: usize| told.get(index).copied().flatten().or_else(|| of_column(index + 1)).unwrap_or(TEXT);
     (0..count).map(type_of).collect()
 }

@@ -468,7 +468,8 @@ fn one_piece(sql: &str) -> Result<Option<Piece>> {
 
 /// An error about a name points at the name.
 fn placed(error: Error, piece: &Piece) -> Error {
-    let named = matches!(error.kind(), Kind::UndefinedTable | Kind::UndefinedColumn | Kind::UndefinedFunction | Kind::Grouping);
+    let named =
+        matches!(error.kind(), Kind::UndefinedTable | Kind::UndefinedColumn | Kind::UndefinedFunction | Kind::Grouping);
     if error.position().is_some() || !named {
         return error;
     }

@@ -25,10 +25,10 @@ mod text_write;
 mod values;
 pub mod write;
 
+pub use columns::bytes_of_text;
 pub use compress::Compression;
 pub use copy_options::{apply_copy_options, compression_of, one_byte};
 pub use infer::infer_schema;
-pub use columns::bytes_of_text;
 pub use list::{list_files, list_partitioned};
 pub use load::{LoadError, LoadOptions, Loaded, Loader, TextFormat};
 pub use partitions::{hive_partitions, only_partition_columns, prune_partitions};

@@ -43,7 +43,10 @@ pub fn name_items(body: &mut SetExpr) {
                     && (twin || !column)
                 {
                     let name = if twin { format!("{own}{TWIN}{}", taken.len()) } else { own.clone() };
-                    *item = SelectItem::ExprWithAlias { expr: super::calls::take(expr), alias: Ident::with_quote('"', name) };
+                    *item = SelectItem::ExprWithAlias {
+                        expr: super::calls::take(expr),
+                        alias: Ident::with_quote('"', name),
+                    };
                 }
                 taken.push(own);
             }
@@ -141,7 +144,9 @@ fn type_name(data_type: &DataType) -> Option<String> {
         DataType::Double(_) | DataType::DoublePrecision => "float8".to_string(),
         DataType::Real => "float4".to_string(),
         DataType::Date => "date".to_string(),
-        DataType::Timestamp(_, sqlparser::ast::TimezoneInfo::None | sqlparser::ast::TimezoneInfo::WithoutTimeZone) => "timestamp".to_string(),
+        DataType::Timestamp(_, sqlparser::ast::TimezoneInfo::None | sqlparser::ast::TimezoneInfo::WithoutTimeZone) => {
+            "timestamp".to_string()
+        }
         DataType::Timestamp(..) => "timestamptz".to_string(),
         DataType::Varchar(_) => "varchar".to_string(),
         DataType::Interval { .. } => "interval".to_string(),
