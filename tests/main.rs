@@ -13,6 +13,7 @@
 )]
 
 mod door;
+mod drivers;
 mod harness;
 mod report;
 mod s3;

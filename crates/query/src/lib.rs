@@ -31,6 +31,7 @@ mod service;
 mod session;
 pub mod sql_type;
 pub mod stream_sql;
+pub mod system_table;
 mod variables;
 mod work;
 
@@ -38,7 +39,7 @@ pub use access::{access, check_files, is_s3, require_superuser, undefined_creden
 pub use engine::{DATABASE, Engine};
 pub use fault::from_datafusion;
 pub use outcome::{CopyIn, Notice, Outcome, RowsTag, TxStatus};
-pub use parameter::Prepared;
+pub use parameter::{Prepared, bind};
 pub use planner::Planner;
 pub use scope::{Scope, undefined_table};
 pub use service::{Service, SystemTable, TableSink};

@@ -44,6 +44,8 @@ pub struct Scope {
     pub system_columns: bool,
     /// For CONSUME: the stream, and by shard the index at which reading begins.
     pub consumed: Option<(Oid, Arc<BTreeMap<u32, u64>>)>,
+    /// For DML: the table whose rows show their places.
+    pub places_of: Option<Oid>,
     /// How many views have been opened to get here.
     pub depth: usize,
 }
@@ -81,7 +83,10 @@ impl Scope {
     /// The schema and the name that a new relation gets. 3F000 for a schema that is not there.
     pub fn place(&self, parts: &[String]) -> Result<(Oid, String)> {
         let (schema, name) = match parts {
-            [name] => (self.search_path.first().map_or("public", String::as_str), name),
+            [name] => {
+                let none = || Error::new(Kind::UndefinedSchema, "no schema has been selected to create in");
+                (self.search_path.first().map(String::as_str).ok_or_else(none)?, name)
+            }
             [schema, name] => (schema.as_str(), name),
             [_, schema, name] => (schema.as_str(), name),
             _ => return Err(Error::new(Kind::Syntax, format!("improper relation name: {}", parts.join(".")))),

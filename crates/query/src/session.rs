@@ -11,7 +11,7 @@ use crate::{copy_in, ddl, insert};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use std::sync::Arc;
-use tidegate_catalog::Transaction;
+use tidegate_catalog::{Space, Transaction};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{CopyLocation, CopySubject, Piece, Statement, ast, fold, name_parts};
 use tokio_util::sync::CancellationToken;
@@ -161,8 +161,8 @@ impl Session {
         };
         Ok(Scope {
             engine: self.engine.clone(),
-            state,
-            search_path: path.split(',').map(schema).filter(|name| !name.is_empty()).collect(),
+            state: Arc::clone(&state),
+            search_path: path.split(',').map(schema).filter(|name| state.find(Space::Schema, name).is_some()).collect(),
             user: self.user.clone(),
             pid: self.pid,
             timezone: self.variables.get("timezone")?,
@@ -170,6 +170,7 @@ impl Session {
             settings: Arc::new(self.variables.all()),
             system_columns: false,
             consumed: None,
+            places_of: None,
             depth: 0,
         })
     }

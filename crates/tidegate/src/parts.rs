@@ -8,7 +8,7 @@ use tidegate_query::stream_sql::{RecordCodec, StreamService};
 use tidegate_query::{Engine, Service};
 use tidegate_storage::{DataDir, Stores};
 use tidegate_stream::Streams;
-use tidegate_warehouse::DeltaLog;
+use tidegate_warehouse::{DeltaLog, Warehouse};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -33,7 +33,7 @@ impl Parts {
         let streams = Streams::new(catalog.clone(), Arc::clone(&stores), Arc::new(RecordCodec));
         let engine = Engine::new(settings.clone(), rng, catalog.clone(), stores, objects_url(directory)?)?;
         let services: Vec<Arc<dyn Service>> =
-            vec![Arc::new(StreamService::new(streams.clone())), Arc::new(LakeService)];
+            vec![Arc::new(StreamService::new(streams.clone())), Arc::new(LakeService), Arc::new(Warehouse)];
         engine.plug(services);
         Ok(Parts { catalog, engine, streams })
     }
