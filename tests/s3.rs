@@ -105,6 +105,8 @@ impl S3 {
         for (name, port) in [("master", master), ("volume", volume), ("filer", filer), ("s3", s3)] {
             command.arg(format!("-{name}.port={port}"));
         }
+        // These two listen on fixed ports unless told not to: a second run beside this one would not start.
+        command.args(["-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"]);
         command.args(["-filer=true", "-s3"]).arg(format!("-s3.config={}", at("s3.json").display()));
         command.args(["-master.volumeSizeLimitMB=64", "-volume.max=50"]).env("PIDFILE", at("pid"));
         let child = command.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log).spawn();

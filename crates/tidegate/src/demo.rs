@@ -41,7 +41,10 @@ async fn run(settings: Settings, folder: &Path, exit: bool) -> Result<()> {
     settings.set("data", &folder.join("data").display().to_string())?;
     let server = Server::start(free_ports(settings).await?).await?;
     let (sql, http) = (server.sql_port(), server.http_port());
-    say(&format!("Tidegate {} on a throw-away directory. SQL on port {sql}, HTTP on port {http}.\n", env!("CARGO_PKG_VERSION")))?;
+    say(&format!(
+        "Tidegate {} on a throw-away directory. SQL on port {sql}, HTTP on port {http}.\n",
+        env!("CARGO_PKG_VERSION")
+    ))?;
     let toured = tour(sql, folder).await;
     if let (Ok(()), false) = (&toured, exit) {
         say(&format!(
@@ -86,7 +89,9 @@ async fn show(client: &Client, sql: &str, shown: &str) -> Result<()> {
     say(&format!("\n{shown}"))?;
     let begun = Instant::now();
     let answer = client.simple_query(sql).await.map_err(|error| {
-        let told = error.as_db_error().map_or_else(|| error.to_string(), |db| format!("{}: {}", db.code().code(), db.message()));
+        let told = error
+            .as_db_error()
+            .map_or_else(|| error.to_string(), |db| format!("{}: {}", db.code().code(), db.message()));
         Error::new(Kind::Internal, format!("the tour stopped: error: {told}"))
     })?;
     let seconds = begun.elapsed().as_secs_f64();
@@ -94,7 +99,9 @@ async fn show(client: &Client, sql: &str, shown: &str) -> Result<()> {
     let mut tag = String::new();
     for message in answer {
         match message {
-            SimpleQueryMessage::RowDescription(columns) => rows.push(columns.iter().map(|c| c.name().to_string()).collect()),
+            SimpleQueryMessage::RowDescription(columns) => {
+                rows.push(columns.iter().map(|c| c.name().to_string()).collect())
+            }
             SimpleQueryMessage::Row(row) => {
                 rows.push((0..row.len()).map(|index| row.get(index).unwrap_or("").to_string()).collect());
             }
@@ -119,7 +126,9 @@ fn rate(count: u64, seconds: f64) -> String {
 /// Rows under their names, as psql shows them.
 fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|text| text.chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|text| text.chars().count()).max().unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let line = |row: &Vec<String>| {
         let cells = row.iter().zip(&widths).map(|(text, width)| format!(" {text:<width$} "));

@@ -9,8 +9,8 @@ use tidegate_core::{Error, Kind, Result, Settings};
 use tidegate_http::{Kinesis, Metrics};
 use tidegate_storage::DataDir;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Serves until SIGTERM or Ctrl-C.
