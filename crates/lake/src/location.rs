@@ -62,8 +62,17 @@ impl Location {
     }
 
     fn found(&self, listed: Result<Vec<ObjectMeta>>) -> Result<Vec<ObjectMeta>> {
-        let files = listed.map_err(|error| error.context(&self.url))?;
+        let files = listed.map_err(|error| self.named(error))?;
         Ok(files.into_iter().map(|file| told_apart(file, self.store_url.as_str())).collect())
+    }
+
+    /// An error about the path in the store, as one about the URL.
+    fn named(&self, error: Error) -> Error {
+        if self.key.is_empty() || !error.message().contains(&self.key) {
+            return error.context(&self.url);
+        }
+        let renamed = Error::new(error.kind(), error.message().replacen(&self.key, &self.url, 1));
+        error.hint_text().into_iter().fold(renamed, |renamed, hint| renamed.hint(hint))
     }
 
     /// 58P01: there is nothing.

@@ -11,6 +11,7 @@ pub mod compress;
 mod copy_options;
 pub mod infer;
 mod json_rows;
+mod letter_case;
 pub mod list;
 pub mod load;
 pub mod orc;

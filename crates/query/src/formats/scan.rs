@@ -1,6 +1,7 @@
 //! A scan of files: sources by format, partition columns, statistics, and files dealt out to tasks by size.
 
 use super::compress::Compression;
+use super::letter_case::AnyCase;
 use super::orc::OrcSource;
 use super::partitions::{only_partition_columns, prune_partitions};
 use super::statistics;
@@ -30,8 +31,8 @@ pub struct FileScan {
     pub format: FileFormat,
     /// How text files are compressed.
     pub compression: Compression,
-    /// Columns in the files, as the table declares them. Found by name in Parquet, ORC and JSON (missing ones are
-    /// NULL, others are cast), by place in CSV.
+    /// Columns in the files, as the table declares them. Found by name in Parquet, ORC (letter case aside where none
+    /// fits exactly) and JSON (missing ones are NULL, others are cast), by place in CSV.
     pub file_schema: SchemaRef,
     /// Columns of which each file has one value (`PartitionedFile::partition_values`, in this order). They follow the
     /// file's columns in the scan's schema.
@@ -89,6 +90,7 @@ impl FileScan {
             .with_statistics(statistics)
             .with_projection_indices(projection.cloned())?
             .with_limit(limit.filter(|_| !other_filters))
+            .with_expr_adapter(Some(Arc::new(AnyCase)))
             .build();
         Ok(DataSourceExec::from_data_source(config))
     }

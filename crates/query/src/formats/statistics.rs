@@ -5,18 +5,19 @@
 
 use super::FileFormat;
 use super::compress::Compression;
+use super::letter_case::named_as_in_file;
 use super::orc;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::Session;
 use datafusion::common::stats::Precision;
 use datafusion::common::{Result as EngineResult, ScalarValue, Statistics};
-use datafusion::datasource::file_format::FileFormat as _;
-use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::execution::cache::TableScopedPath;
 use datafusion::execution::cache::cache_manager::{CachedFileMetadata, SchemaFingerprint};
 use futures::{StreamExt, TryStreamExt};
-use object_store::ObjectStore;
+use object_store::{ObjectMeta, ObjectStore};
+use parquet::arrow::parquet_to_arrow_schema;
 use std::sync::Arc;
 
 /// Footers that a plan reads at most; of more files only the size is used.
@@ -103,16 +104,33 @@ async fn cached(
                 ..Statistics::new_unknown(file_schema)
             }
         }
-        _ => {
-            let told = ParquetFormat::default().infer_stats(state, store, Arc::clone(file_schema), meta).await;
-            told.map_err(|e| super::carried(super::engine_error(e, &format!("file {}", meta.location))))?
-        }
+        _ => parquet(state, store, file_schema, meta)
+            .await
+            .map_err(|e| super::carried(super::engine_error(e, &format!("file {}", meta.location))))?,
     };
     let statistics = Arc::new(statistics);
     if let Some(cache) = cache {
         cache.put(&key, CachedFileMetadata::new(meta.clone(), fingerprint, Arc::clone(&statistics), None));
     }
     Ok(statistics)
+}
+
+async fn parquet(
+    state: &dyn Session,
+    store: &Arc<dyn ObjectStore>,
+    file_schema: &SchemaRef,
+    meta: &ObjectMeta,
+) -> EngineResult<Statistics> {
+    let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
+    let hint = state.config_options().execution.parquet.metadata_size_hint;
+    let reader =
+        DFParquetMetadata::new(store, meta).with_metadata_size_hint(hint).with_file_metadata_cache(Some(cache));
+    let footer = reader.fetch_metadata().await?;
+    let file = footer.file_metadata();
+    let physical = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())?;
+    // A column that is not found is taken to be NULL throughout.
+    let names = named_as_in_file(file_schema, &physical).unwrap_or_else(|| Arc::clone(file_schema));
+    DFParquetMetadata::statistics_from_parquet_metadata(&footer, &names)
 }
 
 /// Rows by size: text does not tell how many it holds, and a plan that knows nothing joins in the worst order.
