@@ -13,6 +13,7 @@
 
 mod engine;
 mod fault;
+pub mod files;
 pub mod formats;
 mod outcome;
 mod parameter;

@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use datafusion::catalog::Session;
 use datafusion::datasource::file_format::FileFormat as _;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectMeta, ObjectStore};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ use tidegate_core::{Error, Kind, Result};
 
 /// Footers that are read for a schema; of more files these are spread over the list.
 const FOOTERS_MAX: usize = 64;
+/// Footers that are read at the same time.
+const FOOTERS_IN_FLIGHT_MAX: usize = 16;
 /// Text files that are sampled.
 const SAMPLES_MAX: usize = 8;
 /// Plain bytes of one sample.
@@ -42,9 +44,9 @@ pub async fn infer_schema(
     }
     let schema = match format {
         FileFormat::Parquet => {
-            let format = ParquetFormat::default().with_skip_metadata(true);
-            let inferred = format.infer_schema(state, store, &sample).await;
-            inferred.map_err(|e| engine_error(e, "inferring columns of Parquet files"))?
+            // One by one: types that differ are widened here, and errors name the file.
+            let footers = futures::stream::iter(&sample).map(|meta| parquet_schema(state, store, meta));
+            union(&footers.buffered(FOOTERS_IN_FLIGHT_MAX).try_collect::<Vec<_>>().await?)
         }
         FileFormat::Orc => {
             let mut schemas = Vec::new();
@@ -67,6 +69,12 @@ pub async fn infer_schema(
         }
     };
     Ok(Arc::new(Schema::new(schema.fields().iter().map(settled).collect::<Vec<_>>())))
+}
+
+async fn parquet_schema(state: &dyn Session, store: &Arc<dyn ObjectStore>, meta: &ObjectMeta) -> Result<SchemaRef> {
+    let format = ParquetFormat::default().with_skip_metadata(true);
+    let inferred = format.infer_schema(state, store, std::slice::from_ref(meta)).await;
+    inferred.map_err(|e| engine_error(e, &format!("file {}", meta.location)))
 }
 
 /// At most `most` of the files, from the first to the last.
@@ -128,6 +136,7 @@ fn wider(a: &DataType, b: &DataType) -> DataType {
 /// The first plain bytes of a file, and whether they are all.
 async fn head(store: &Arc<dyn ObjectStore>, compression: Compression, meta: &ObjectMeta) -> Result<(Vec<u8>, bool)> {
     let name = meta.location.as_ref();
+    let compression = compression.or_of_name(name);
     let mut stream = compression.open(store, &meta.location).await.map_err(|e| store_error(e, name))?;
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {

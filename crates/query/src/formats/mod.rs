@@ -21,6 +21,7 @@ mod records;
 mod row_parser;
 pub mod scan;
 pub mod statistics;
+mod stored_as;
 pub mod text_source;
 mod text_write;
 mod upload;
@@ -38,6 +39,7 @@ pub use partitions::{hive_partitions, only_partition_columns, prune_partitions};
 pub use record_codec::{decode_csv_records, decode_json_records, encode_csv_rows, encode_json_rows};
 pub use row_parser::RowParser;
 pub use scan::FileScan;
+pub use stored_as::format_of;
 pub use write::{ColumnStats, FileWriter, ParquetCodec, WriteOptions, WrittenFile, create_writer};
 pub use write_parquet::ROW_GROUP_ROWS;
 
@@ -113,6 +115,8 @@ pub fn store_error(error: object_store::Error, what: &str) -> Error {
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
             Kind::InsufficientPrivilege
         }
+        // Not told apart by the library: a bucket that is not there.
+        other if other.to_string().contains("NoSuchBucket") => Kind::UndefinedFile,
         _ => io_cause(&error).unwrap_or(Kind::Io),
     };
     Error::new(kind, format!("{what}: {error}"))

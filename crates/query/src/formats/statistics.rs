@@ -48,7 +48,10 @@ pub(super) async fn collect(
                 FileFormat::Parquet | FileFormat::Orc if footers => {
                     cached(state, store, format, file_schema, fingerprint, &file).await?
                 }
-                _ => Arc::new(guessed(compression, file_schema, file.object_meta.size)),
+                _ => {
+                    let compression = compression.or_of_name(file.object_meta.location.as_ref());
+                    Arc::new(guessed(compression, file_schema, file.object_meta.size))
+                }
             };
             Ok(with_statistics(file, statistics))
         }
@@ -103,7 +106,10 @@ async fn cached(
                 ..Statistics::new_unknown(file_schema)
             }
         }
-        _ => ParquetFormat::default().infer_stats(state, store, Arc::clone(file_schema), meta).await?,
+        _ => {
+            let read = ParquetFormat::default().infer_stats(state, store, Arc::clone(file_schema), meta).await;
+            read.map_err(|e| super::carried(super::engine_error(e, &format!("file {}", meta.location))))?
+        }
     };
     let statistics = Arc::new(statistics);
     if let Some(cache) = cache {

@@ -15,9 +15,12 @@ use bytes::Bytes;
 use datafusion::common::Result as EngineResult;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::{FileOpenFuture, FileOpener, FileScanConfig, FileSource};
+use datafusion::datasource::physical_plan::{
+    FileGroupPartitioner, FileOpenFuture, FileOpener, FileScanConfig, FileScanConfigBuilder, FileSource,
+};
 use datafusion::datasource::projection::{ProjectionOpener, SplitProjection};
 use datafusion::datasource::table_schema::TableSchema;
+use datafusion::physical_expr::LexOrdering;
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion::physical_plan::{PhysicalExpr, apply_expression_roots};
@@ -124,6 +127,27 @@ impl FileSource for TextSource {
         lines_are_rows && self.compression == Compression::None
     }
 
+    fn repartitioned(
+        &self,
+        target_partitions: usize,
+        repartition_file_min_size: usize,
+        output_ordering: Option<LexOrdering>,
+        config: &FileScanConfig,
+    ) -> EngineResult<Option<FileScanConfig>> {
+        let packed =
+            |file: &PartitionedFile| Compression::of_name(file.object_meta.location.as_ref()) != Compression::None;
+        let whole = config.file_groups.iter().any(|group| group.iter().any(packed));
+        if whole || config.file_compression_type.is_compressed() || !self.supports_repartitioning() {
+            return Ok(None);
+        }
+        let groups = FileGroupPartitioner::new()
+            .with_target_partitions(target_partitions)
+            .with_repartition_file_min_size(repartition_file_min_size)
+            .with_preserve_order_within_groups(output_ordering.is_some())
+            .repartition_file_groups(&config.file_groups);
+        Ok(groups.map(|groups| FileScanConfigBuilder::from(config.clone()).with_file_groups(groups).build()))
+    }
+
     fn apply_expressions(
         &self,
         f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> EngineResult<TreeNodeRecursion>,
@@ -140,7 +164,8 @@ struct TextOpener {
 impl FileOpener for TextOpener {
     fn open(&self, file: PartitionedFile) -> EngineResult<FileOpenFuture> {
         let rows = self.source.rows(&file)?;
-        let (store, compression) = (Arc::clone(&self.store), self.source.compression);
+        let compression = self.source.compression.or_of_name(file.object_meta.location.as_ref());
+        let store = Arc::clone(&self.store);
         Ok(Box::pin(async move {
             let path = &file.object_meta.location;
             let bytes = match &file.range {
