@@ -64,7 +64,11 @@ impl FilesTable {
     pub async fn new(state: &dyn Session, files: Files) -> Result<Self> {
         let inferred = files.file_schema.is_none();
         let unknown = inferred || files.partition_columns.is_none();
-        let found = if unknown { list_files(&files.store, &files.location).await? } else { Vec::new() };
+        let found = if unknown {
+            list_files(&files.store, &files.location).await.map_err(|e| named(e, &files.name))?
+        } else {
+            Vec::new()
+        };
         if inferred && found.is_empty() {
             return Err(nothing(&files));
         }
@@ -77,7 +81,7 @@ impl FilesTable {
             None => {
                 let compression = files.compression.unwrap_or_default();
                 let schema = infer_schema(state, &files.store, &files.format, compression, &found);
-                without(&schema.await.map_err(|e| e.context(&files.name))?, &partition_columns)
+                without(&schema.await.map_err(|e| named(e, &files.name))?, &partition_columns)
             }
         };
         let columns = file_schema.fields().iter().cloned();
@@ -99,14 +103,15 @@ impl FilesTable {
     async fn list(&self, filters: &[Expr]) -> Result<Vec<PartitionedFile>> {
         let Files { store, location, .. } = &self.files;
         let wanted = wanted_values(filters, &self.partition_columns);
-        let found = list_partitioned(store, location, &self.partition_columns, &wanted).await?;
+        let found = list_partitioned(store, location, &self.partition_columns, &wanted).await;
+        let found = found.map_err(|e| named(e, &self.files.name))?;
         let pruned = wanted.iter().any(Option::is_some);
         if found.is_empty() && self.inferred && !pruned {
             return Err(nothing(&self.files));
         }
         let file = |meta: ObjectMeta| -> Result<PartitionedFile> {
             let values = hive_partitions(relative_to(location, &meta), &self.partition_columns);
-            let values = values.map_err(|e| e.context(&self.files.name))?;
+            let values = values.map_err(|e| named(e, &self.files.name))?;
             Ok(PartitionedFile::new_from_meta(meta).with_partition_values(values))
         };
         found.into_iter().map(file).collect()
@@ -124,6 +129,11 @@ fn relative_to<'a>(location: &str, meta: &'a ObjectMeta) -> &'a str {
 fn without(schema: &SchemaRef, partition_columns: &[Field]) -> SchemaRef {
     let taken = |name: &str| partition_columns.iter().any(|column| column.name() == name);
     Arc::new(Schema::new(schema.fields().iter().filter(|f| !taken(f.name())).cloned().collect::<Fields>()))
+}
+
+/// The error with the place's name in it.
+fn named(error: Error, name: &str) -> Error {
+    if error.message().contains(name) { error } else { error.context(name) }
 }
 
 fn nothing(files: &Files) -> Error {
@@ -399,8 +409,8 @@ mod tests {
         let declared = Some(Arc::new(declared));
         let cases = [
             ("bad.csv", HEADED, Kind::InvalidText, &["bad.csv", "line 3", "amount", "twelve"][..]),
-            ("bad.json", FileFormat::Json, Kind::InvalidText, &["bad.json"]),
-            ("array.json", FileFormat::Json, Kind::InvalidText, &["array.json", "one JSON object per line"]),
+            ("bad.json", FileFormat::Json, Kind::BadCopyFormat, &["bad.json", "line 2"]),
+            ("array.json", FileFormat::Json, Kind::BadCopyFormat, &["array.json", "one JSON object per line"]),
             ("fake.parquet", FileFormat::Parquet, Kind::DataCorrupted, &["fake.parquet"]),
             ("fake.orc", FileFormat::Orc, Kind::DataCorrupted, &["fake.orc"]),
             ("cut.csv.gz", HEADED, Kind::Io, &["cut.csv.gz"]),
@@ -455,6 +465,20 @@ mod tests {
                 assert_eq!(first(&found), ["9000", "40495500", "9000"], "{name} in {partitions}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn json_has_arrays_objects_and_names_of_any_case() {
+        let place = Place::new();
+        place.put("a.jsonl", "{\"Id\":1.0,\"tags\":[\"x\",\"y\"],\"o\":{\"k\":7}}\r\n\n{\"Id\":2,\"tags\":null}\n");
+        let files = place.files("a.jsonl", FileFormat::Json);
+        let found = place.sql(files.clone(), "SELECT count(*), max(tags[2]), max(o['k']) FROM t").await.unwrap();
+        assert_eq!(first(&found), ["2", "y", "7"]);
+        let wanted =
+            Schema::new(vec![Field::new("id", DataType::Int32, true), Field::new("o", DataType::Utf8View, true)]);
+        let declared = Files { file_schema: Some(Arc::new(wanted)), ..files };
+        let found = place.sql(declared, "SELECT sum(id), max(o) FROM t").await.unwrap();
+        assert_eq!(first(&found), ["3", "{\"k\":7}"]);
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::{CastOptions, can_cast_types, cast, cast_with_options};
 use arrow::datatypes::{DataType, FieldRef};
 use arrow::error::ArrowError;
+use std::borrow::Cow;
 use std::sync::Arc;
 use tidegate_core::{Error, Kind, Result};
 
@@ -107,6 +108,17 @@ impl ColumnBuilder {
     /// Whether an empty text is a value of it.
     pub(super) fn holds_empty(&self) -> bool {
         matches!(self.values, Values::Text(_) | Values::Bytes(_))
+    }
+
+    /// A JSON number as the column reads it: many writers put `5.0` for a whole number.
+    pub(super) fn json_number<'t>(&self, text: Cow<'t, str>) -> Cow<'t, str> {
+        let whole = matches!(self.values, Values::Int16(_) | Values::Int32(_) | Values::Int64(_));
+        match text.split_once('.') {
+            Some((digits, zeros)) if whole && !zeros.is_empty() && zeros.bytes().all(|b| b == b'0') => {
+                Cow::Owned(digits.to_string())
+            }
+            _ => text,
+        }
     }
 
     /// The type as a Postgres client knows it.

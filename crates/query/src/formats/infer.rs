@@ -4,7 +4,7 @@ use super::compress::Compression;
 use super::json_rows;
 use super::load::LoadOptions;
 use super::records::{self, Step};
-use super::text_source::not_lines;
+use super::text_rows::not_lines;
 use super::values;
 use super::{CsvOptions, FileFormat, engine_error, orc, store_error};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
@@ -226,20 +226,20 @@ fn json_schema(name: &str, bytes: &[u8]) -> Result<SchemaRef> {
     // Whole lines only; a file of one line may lack its line end.
     let end = bytes.iter().rposition(|&b| b == b'\n').map_or(bytes.len(), |at| at + 1);
     let lines = bytes.get(..end).unwrap_or_default();
-    let bad = |e: &dyn std::fmt::Display| Error::new(Kind::InvalidText, format!("file {name}: {e}"));
-    let (schema, _) = arrow::json::reader::infer_json_schema(lines, Some(SAMPLE_ROWS_MAX)).map_err(|e| bad(&e))?;
-    // Arrow's inference loses the order of the members.
+    let bad = |line: usize, e: &dyn std::fmt::Display| {
+        Error::new(Kind::BadCopyFormat, format!("file {name}, line {}: invalid JSON: {e}", line + 1))
+    };
+    // Arrow's inference loses the order of the members, and its errors the line.
     let mut order: HashMap<String, usize> = HashMap::new();
-    for line in lines.split(|&b| b == b'\n').take(SAMPLE_ROWS_MAX) {
-        let line = std::str::from_utf8(line).map_err(|e| bad(&e))?.trim();
-        for key in if line.is_empty() { Vec::new() } else { json_rows::keys(line).map_err(|e| bad(&e))? } {
+    for (at, line) in lines.split(|&b| b == b'\n').enumerate().take(SAMPLE_ROWS_MAX) {
+        let line = std::str::from_utf8(line).map_err(|e| bad(at, &e))?.trim();
+        for key in if line.is_empty() { Vec::new() } else { json_rows::keys(line).map_err(|e| bad(at, &e))? } {
             let next = order.len();
             order.entry(key).or_insert(next);
         }
-        if order.len() >= schema.fields().len() {
-            break;
-        }
     }
+    let inferred = arrow::json::reader::infer_json_schema(lines, Some(SAMPLE_ROWS_MAX));
+    let (schema, _) = inferred.map_err(|e| Error::new(Kind::BadCopyFormat, format!("file {name}: {e}")))?;
     let mut fields: Vec<FieldRef> = schema.fields().iter().cloned().collect();
     fields.sort_by_key(|field| order.get(field.name()).copied().unwrap_or(usize::MAX));
     Ok(Arc::new(Schema::new(fields)))
@@ -272,6 +272,6 @@ mod tests {
     fn json_columns_keep_their_order() {
         let schema = json_schema("f", b"{\"z\":1,\"a\":\"x\"}\n{\"z\":2.5,\"m\":{\"k\":1}}\n").unwrap();
         assert_eq!(schema.fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>(), ["z", "a", "m"]);
-        assert_eq!(json_schema("f", b" \n[{\"a\":1}]").unwrap_err().kind(), Kind::InvalidText);
+        assert_eq!(json_schema("f", b" \n[{\"a\":1}]").unwrap_err().kind(), Kind::BadCopyFormat);
     }
 }

@@ -24,6 +24,7 @@ mod row_parser;
 pub mod scan;
 pub mod statistics;
 mod stored_as;
+mod text_rows;
 pub mod text_source;
 mod text_write;
 mod upload;

@@ -347,6 +347,7 @@ impl RowParser {
                 None => push_null(column, raw.as_bytes())?,
                 Some(text) if text.is_empty() && !column.holds_empty() => push_null(column, b"")?,
                 Some(text) => {
+                    let text = if raw.starts_with('"') { text } else { column.json_number(text) };
                     column.push(text.as_bytes()).map_err(|bad| Fault::value(column, text.as_bytes(), bad))?;
                 }
             }

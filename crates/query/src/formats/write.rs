@@ -170,3 +170,119 @@ fn fit_column(array: &ArrayRef, field: &FieldRef) -> Result<ArrayRef> {
     cast_with_options(array, field.data_type(), &strict)
         .map_err(|e| Error::new(Kind::DatatypeMismatch, format!("column \"{}\": {e}", field.name())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Int64Array, StringArray};
+    use arrow::datatypes::{DataType, Field, Schema};
+    use object_store::ObjectStoreExt;
+    use object_store::memory::InMemory;
+    use parquet::basic::Compression as Codec;
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+
+    fn schema(id: DataType, nullable: bool) -> SchemaRef {
+        let fields = vec![Field::new("id", id, nullable), Field::new("name", DataType::Utf8View, true)];
+        Arc::new(Schema::new(fields))
+    }
+
+    fn batch() -> RecordBatch {
+        let ids = Int64Array::from(vec![Some(5), None, Some(70_000)]);
+        let names = StringArray::from(vec![Some("b"), Some("a"), None]);
+        RecordBatch::try_from_iter_with_nullable([("x", Arc::new(ids) as ArrayRef, true), ("y", Arc::new(names), true)])
+            .unwrap()
+    }
+
+    fn store() -> Arc<dyn ObjectStore> {
+        Arc::new(InMemory::new())
+    }
+
+    #[tokio::test]
+    async fn parquet_tells_bounds_and_takes_its_codec() {
+        let codecs = [
+            (ParquetCodec::Zstd, Codec::ZSTD(parquet::basic::ZstdLevel::default())),
+            (ParquetCodec::Snappy, Codec::SNAPPY),
+            (ParquetCodec::None, Codec::UNCOMPRESSED),
+        ];
+        for (parquet, codec) in codecs {
+            let (store, path) = (store(), Path::from("a/b.parquet"));
+            let options = WriteOptions { parquet, row_group_rows: Some(2), ..WriteOptions::default() };
+            let schema = schema(DataType::Int32, true);
+            let mut writer = create_writer(&store, &path, &FileFormat::Parquet, &schema, &options).unwrap();
+            writer.write(&batch()).await.unwrap();
+            assert!(store.head(&path).await.is_err(), "visible before it is whole");
+            let written = writer.finish().await.unwrap();
+            let bytes = store.get(&path).await.unwrap().bytes().await.unwrap();
+            assert_eq!((written.path, written.rows, written.bytes), (path, 3, bytes.len() as u64));
+            let id = ColumnStats { min: Some(5i32.into()), max: Some(70_000i32.into()), null_count: Some(1) };
+            assert_eq!(written.stats[0], id);
+            assert_eq!(written.stats[1].min, Some(ScalarValue::Utf8View(Some("a".into()))));
+            let reader = SerializedFileReader::new(bytes).unwrap();
+            assert_eq!(reader.metadata().num_row_groups(), 2);
+            assert_eq!(reader.metadata().row_group(0).column(0).compression(), codec);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_is_refused() {
+        let cases = [
+            (schema(DataType::Int16, true), Kind::DatatypeMismatch, "id"),
+            (schema(DataType::Int64, false), Kind::NotNullViolation, "id"),
+        ];
+        for (schema, kind, column) in cases {
+            for format in [FileFormat::Parquet, FileFormat::Json, FileFormat::Orc] {
+                let options = WriteOptions::default();
+                let mut writer = create_writer(&store(), &Path::from("a"), &format, &schema, &options).unwrap();
+                let wrote = writer.write(&batch()).await;
+                // ORC has no NOT NULL.
+                if format == FileFormat::Orc && kind == Kind::NotNullViolation {
+                    continue;
+                }
+                let error = wrote.unwrap_err();
+                assert_eq!(error.kind(), kind, "{format:?}");
+                assert!(error.message().contains(column), "{error}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn types_without_a_spelling_are_refused_by_column() {
+        let list = DataType::List(Arc::new(Field::new("item", DataType::Int64, true)));
+        let cases = [
+            (FileFormat::Csv(super::super::CsvOptions::default()), list.clone()),
+            (FileFormat::Orc, list),
+            (FileFormat::Orc, DataType::Decimal128(10, 2)),
+        ];
+        for (format, data_type) in cases {
+            let schema = schema(data_type, true);
+            let made = create_writer(&store(), &Path::from("a"), &format, &schema, &WriteOptions::default());
+            let error = made.err().unwrap();
+            assert_eq!(error.kind(), Kind::Unsupported);
+            assert!(error.message().contains("\"id\""), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_aborted_or_dropped_writer_leaves_nothing() {
+        let formats = [
+            FileFormat::Parquet,
+            FileFormat::Orc,
+            FileFormat::Json,
+            FileFormat::Csv(super::super::CsvOptions::default()),
+        ];
+        for format in formats {
+            for abort in [true, false] {
+                let (store, path) = (store(), Path::from("a"));
+                let schema = schema(DataType::Int64, true);
+                let mut writer = create_writer(&store, &path, &format, &schema, &WriteOptions::default()).unwrap();
+                writer.write(&batch()).await.unwrap();
+                if abort {
+                    writer.abort().await.unwrap();
+                } else {
+                    drop(writer);
+                }
+                assert!(store.head(&path).await.is_err(), "{format:?}");
+            }
+        }
+    }
+}
