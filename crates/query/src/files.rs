@@ -300,7 +300,9 @@ mod tests {
             let expected = ["20010", "200190045", "13340", "n,\"9998", "1970-01-01T05:33:29.020009Z"];
             let found = first(&found);
             assert_eq!(found[..5], expected, "{ending}");
-            assert!(found[5].contains("Timestamp(µs, \"UTC\")"), "{ending}: {}", found[5]);
+            // JSON has no timestamps: what is not declared is text.
+            let expected = if format == FileFormat::Json { "Utf8View" } else { "Timestamp(µs, \"UTC\")" };
+            assert_eq!(found[5], expected, "{ending}");
         }
     }
 

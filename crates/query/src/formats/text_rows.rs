@@ -2,7 +2,7 @@
 
 use super::load::LoadOptions;
 use super::row_parser::RowParser;
-use super::{CsvOptions, carried};
+use super::{CsvOptions, carried, io_cause};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
@@ -86,6 +86,15 @@ impl TextRows {
                 Ok(batches)
             }
         }
+    }
+
+    /// The error about bytes that the store or the compression could not give.
+    pub(super) fn unreadable(&self, error: &std::io::Error) -> DataFusionError {
+        let kind = io_cause(error).unwrap_or(Kind::Io);
+        carried(
+            Error::new(kind, format!("file {}: {error}", self.name))
+                .hint("check that the file is whole and of the compression that is named"),
+        )
     }
 
     /// The last batches.

@@ -226,7 +226,8 @@ fn batches(
         let Some((mut bytes, mut rows)) = state else { return Ok(None) };
         match bytes.next().await {
             Some(chunk) => {
-                let list = rows.feed(&chunk?)?;
+                let chunk = chunk.map_err(|e| rows.unreadable(&e))?;
+                let list = rows.feed(&chunk)?;
                 Ok::<_, datafusion::error::DataFusionError>(Some((list, Some((bytes, rows)))))
             }
             None => Ok(Some((rows.finish()?, None))),
