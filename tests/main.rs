@@ -13,8 +13,10 @@
 )]
 
 mod door;
+mod drivers;
 mod harness;
 mod report;
 mod s3;
+mod slt;
 mod tidy;
 mod wire;

@@ -95,6 +95,10 @@ pub enum Kind {
     UndefinedStatement,
     /// 34000: no such portal or cursor.
     UndefinedCursor,
+    /// 3B001: no such savepoint.
+    UndefinedSavepoint,
+    /// 42803: a column stands neither in GROUP BY nor in an aggregate.
+    Grouping,
     /// 55000: the object is not in a state for this.
     NotInState,
     /// 38000: a remote service answered with an error.
@@ -150,6 +154,8 @@ impl Kind {
             Kind::Protocol => "08P01",
             Kind::UndefinedStatement => "26000",
             Kind::UndefinedCursor => "34000",
+            Kind::UndefinedSavepoint => "3B001",
+            Kind::Grouping => "42803",
             Kind::NotInState => "55000",
             Kind::External => "38000",
             Kind::Internal => "XX000",

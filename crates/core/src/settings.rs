@@ -275,18 +275,18 @@ impl Setting {
     }
 }
 
-/// Reads `250`, `250ms`, `5s`, `2min`, `1h` or `1d` as milliseconds.
+/// Reads `250`, `250ms`, `5s`, `2min`, `1h`, `1d` or `7 days` as milliseconds.
 pub fn millis(text: &str) -> Option<i64> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number: i64 = number.parse().ok()?;
     let factor = match unit.trim() {
-        "" | "ms" => 1,
-        "s" => 1000,
-        "min" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
+        "" | "ms" | "millisecond" | "milliseconds" => 1,
+        "s" | "second" | "seconds" => 1000,
+        "min" | "minute" | "minutes" => 60_000,
+        "h" | "hour" | "hours" => 3_600_000,
+        "d" | "day" | "days" => 86_400_000,
         _ => return None,
     };
     number.checked_mul(factor)

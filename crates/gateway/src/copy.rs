@@ -80,8 +80,8 @@ pub async fn take_in(connection: &mut Connection, guard: &Guard, mut sink: Box<d
         sink.abort().await;
         return Err(failure);
     }
-    let work = async { sink.finish().await.map_err(Failure::from) };
-    let tag = guard.run(&mut connection.incoming, work).await?;
+    let Connection { incoming, session, .. } = &mut *connection;
+    let tag = guard.run(incoming, async { session.finish_copy(sink).await.map_err(Failure::from) }).await?;
     connection.complete(&tag);
     Ok(())
 }

@@ -15,10 +15,12 @@ pub async fn run(connection: &mut Connection, sql: &str) -> Wire<()> {
         backend::put_bare(&mut connection.outgoing.buffer, b'I');
         return Ok(());
     }
-    for piece in pieces {
+    let count = pieces.len();
+    for (index, piece) in pieces.into_iter().enumerate() {
+        let last = index + 1 == count;
         let guard = connection.begin_statement();
         let Connection { incoming, session, .. } = connection;
-        let outcome = guard.run(incoming, async { session.run(&piece).await.map_err(Failure::from) }).await?;
+        let outcome = guard.run(incoming, async { session.run(&piece, last).await.map_err(Failure::from) }).await?;
         match outcome {
             Outcome::Rows { schema, rows, tag } => {
                 let formats = vec![Format::Text; schema.fields().len()];

@@ -1,11 +1,12 @@
 //! The accept loop of the HTTP port and its routes.
 
+use crate::kinesis::Kinesis;
 use crate::metrics::{Counter, Metrics};
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -23,12 +24,18 @@ const ACCEPT_RETRY_MS: u64 = 100;
 struct Port {
     metrics: Metrics,
     requests: Counter,
+    kinesis: Option<Kinesis>,
 }
 
-/// Answers requests until `shutdown`.
-pub async fn serve(listener: TcpListener, mut metrics: Metrics, shutdown: CancellationToken) -> Result<()> {
+/// Answers requests until `shutdown`; those of Kinesis only if there is one.
+pub async fn serve(
+    listener: TcpListener,
+    mut metrics: Metrics,
+    kinesis: Option<Kinesis>,
+    shutdown: CancellationToken,
+) -> Result<()> {
     let requests = metrics.counter("tidegate_http_requests_total", "Requests answered on the HTTP port.");
-    let router = routes(Port { metrics, requests });
+    let router = routes(Port { metrics, requests, kinesis });
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
@@ -63,7 +70,23 @@ async fn connection(socket: TcpStream, router: Router, shutdown: CancellationTok
 }
 
 fn routes(port: Port) -> Router {
-    Router::new().route("/healthz", get(health)).route("/metrics", get(metrics)).fallback(unknown).with_state(port)
+    Router::new()
+        .route("/healthz", get(health))
+        .route("/metrics", get(metrics))
+        .route("/", post(aws).fallback(unknown))
+        .fallback(unknown)
+        .with_state(port)
+}
+
+/// The protocols of AWS: a POST whose headers name service and operation.
+async fn aws(State(port): State<Port>, request: Request) -> Response {
+    match &port.kinesis {
+        Some(kinesis) => {
+            port.requests.add(1);
+            kinesis.answer(request).await
+        }
+        None => unknown(State(port)).await.into_response(),
+    }
 }
 
 async fn health(State(port): State<Port>) -> impl IntoResponse {

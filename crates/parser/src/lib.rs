@@ -55,7 +55,7 @@ pub use options::Options;
 pub use piece::Piece;
 pub use row_format::RowFormat;
 pub use split::split;
-pub use statement::{Statement, parse, parse_one, parse_query};
+pub use statement::{Statement, parse, parse_expression, parse_one, parse_query};
 pub use stream::{AlterStream, AlterStreamAction, CreateStream, DropStream};
 pub use system::AlterSystem;
 pub use unload::{Unload, UnloadOptions};

@@ -158,6 +158,17 @@ pub fn parse_one(sql: &str) -> Result<Statement> {
     }
 }
 
+/// Parses text that must be one expression, such as a column's default.
+pub fn parse_expression(sql: &str) -> Result<ast::Expr> {
+    let query = parse_query(&format!("SELECT {sql}"))?;
+    if let ast::SetExpr::Select(select) = *query.body
+        && let [ast::SelectItem::UnnamedExpr(expression)] = select.projection.as_slice()
+    {
+        return Ok(expression.clone());
+    }
+    Err(Error::new(Kind::Syntax, "one expression is expected here").at(1))
+}
+
 /// Parses text that must be one query.
 pub fn parse_query(sql: &str) -> Result<Box<ast::Query>> {
     if let Statement::Sql(statement) = parse_one(sql)?

@@ -1,5 +1,7 @@
 //! The engine of the server: what all sessions share.
 
+use crate::scope::SEARCH_PATH;
+use crate::service::{Service, SystemTable};
 use crate::session::Session;
 use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
@@ -7,9 +9,11 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, OnceLock};
+use tidegate_catalog::Catalog;
 use tidegate_core::{Clock, Error, Kind, Result, Rng, Settings};
+use tidegate_storage::Stores;
 
 /// The one database of a server.
 pub const DATABASE: &str = "dev";
@@ -28,20 +32,80 @@ struct Inner {
     settings: Settings,
     clock: Clock,
     rng: Rng,
+    catalog: Catalog,
+    stores: Arc<Stores>,
+    objects_url: String,
+    services: OnceLock<Vec<Arc<dyn Service>>>,
+    system_tables: OnceLock<Vec<SystemTable>>,
     base: SessionState,
     next_pid: AtomicI32,
 }
 
 impl Engine {
-    /// An engine with these settings.
-    pub fn new(settings: Settings, clock: Clock, rng: Rng) -> Result<Self> {
+    /// An engine over a catalog. It performs what the services offer that are [plugged in](Engine::plug).
+    pub fn new(
+        settings: Settings,
+        rng: Rng,
+        catalog: Catalog,
+        stores: Arc<Stores>,
+        objects_url: String,
+    ) -> Result<Self> {
         let runtime = runtime(&settings).map_err(crate::from_datafusion)?;
         let config =
-            SessionConfig::new().with_information_schema(true).with_default_catalog_and_schema(DATABASE, "public");
+            SessionConfig::new().with_information_schema(false).with_default_catalog_and_schema(DATABASE, SEARCH_PATH);
         let base =
             SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
-        let next_pid = AtomicI32::new(1);
-        Ok(Engine(Arc::new(Inner { settings, clock, rng, base, next_pid })))
+        let (next_pid, services, system_tables) = (AtomicI32::new(1), OnceLock::new(), OnceLock::new());
+        let clock = catalog.clock().clone();
+        Ok(Engine(Arc::new(Inner {
+            settings,
+            clock,
+            rng,
+            catalog,
+            stores,
+            objects_url,
+            services,
+            system_tables,
+            base,
+            next_pid,
+        })))
+    }
+
+    /// Gives it the services, once, before it is asked anything.
+    pub fn plug(&self, services: Vec<Arc<dyn Service>>) {
+        let tables = services.iter().flat_map(|service| service.system_tables()).collect();
+        // A second call would be a fault of the start, and changes nothing.
+        drop((self.0.services.set(services), self.0.system_tables.set(tables)));
+    }
+
+    /// The services, in the order in which they are asked.
+    pub fn services(&self) -> &[Arc<dyn Service>] {
+        self.0.services.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// The tables of the system.
+    pub fn system_tables(&self) -> &[SystemTable] {
+        self.0.system_tables.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// What the server knows.
+    pub fn catalog(&self) -> &Catalog {
+        &self.0.catalog
+    }
+
+    /// Where objects lie.
+    pub fn stores(&self) -> &Arc<Stores> {
+        &self.0.stores
+    }
+
+    /// URL of the folder of managed tables and stream segments; without a slash at its end.
+    pub fn objects_url(&self) -> &str {
+        &self.0.objects_url
+    }
+
+    /// What queries of all sessions share: memory, spill files, caches.
+    pub fn runtime(&self) -> &Arc<RuntimeEnv> {
+        self.0.base.runtime_env()
     }
 
     /// The server-wide settings.
@@ -64,10 +128,12 @@ impl Engine {
         &self.0.base
     }
 
-    /// What a user must prove to know: set by `TIDEGATE_ADMIN_PASSWORD_FILE` for `admin`.
+    /// What a user must prove to know: its own, or for `admin` that in `TIDEGATE_ADMIN_PASSWORD_FILE`.
     pub fn password_of(&self, user: &str) -> Option<String> {
-        if user != "admin" {
-            return None;
+        let state = self.0.catalog.state();
+        let user = state.user(user)?;
+        if user.password.is_some() || user.name != "admin" {
+            return user.password.clone();
         }
         let path = std::env::var("TIDEGATE_ADMIN_PASSWORD_FILE").ok()?;
         std::fs::read_to_string(path).ok().map(|text| text.trim_end().to_string())

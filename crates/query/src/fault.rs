@@ -26,7 +26,12 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
         DataFusionError::NotImplemented(message) => Error::new(Kind::Unsupported, message),
         DataFusionError::Plan(message) => from_text(&message, Kind::Syntax),
         DataFusionError::Execution(message) => from_text(&message, Kind::Internal),
-        DataFusionError::ObjectStore(inner) => Error::new(Kind::Io, inner.to_string()),
+        DataFusionError::ParquetError(inner) => Error::new(Kind::DataCorrupted, inner.to_string())
+            .hint("A Parquet file is not whole, or is of another format."),
+        DataFusionError::ObjectStore(inner) => {
+            let missing = matches!(*inner, object_store::Error::NotFound { .. });
+            Error::new(if missing { Kind::UndefinedFile } else { Kind::Io }, inner.to_string())
+        }
         DataFusionError::IoError(inner) => Error::from(inner),
         other => from_text(&other.strip_backtrace(), Kind::Internal),
     }

@@ -5,25 +5,44 @@
 //!
 //! 1. [`Session::statements`] cuts a script into pieces, each run on its own.
 //! 2. [`Session::run`] parses a piece; settings and transactions are answered by the session.
-//! 3. A query is planned on a state cloned from one shared base, with the session's settings put in.
-//! 4. Its batches are streamed; nothing is collected.
-//! 5. Errors of the engine become ours in one place, with SQLSTATE and position.
+//! 3. A query is planned on a [`Scope`]: one version of the state, and names looked up along the search path.
+//! 4. Everything else is a [`Service`]'s: it performs a statement in a [`Work`], whose transaction takes the changes.
+//! 5. Rows go in through a [`TableSink`], whatever brings them; they come out as streams, and nothing is collected.
+//! 6. Errors of the engine become ours in one place, with SQLSTATE and position.
 //!
 //! Specified by `tests/slt/door`.
 
+mod access;
+pub mod conform;
+mod copy_in;
+pub mod ddl;
 mod engine;
 mod fault;
 pub mod files;
 pub mod formats;
 mod outcome;
 mod parameter;
+pub mod pg;
+mod pg_snapshot;
+mod pinned;
 mod planner;
+mod scope;
+mod service;
 mod session;
+pub mod sql_type;
+pub mod stream_sql;
+pub mod system_table;
 mod variables;
+mod work;
 
+pub use access::{access, check_files, is_s3, require_superuser, undefined_credential};
 pub use engine::{DATABASE, Engine};
 pub use fault::from_datafusion;
 pub use outcome::{CopyIn, Notice, Outcome, RowsTag, TxStatus};
-pub use parameter::Prepared;
+pub use parameter::{Prepared, bind};
+pub use planner::Planner;
+pub use scope::{Scope, undefined_table};
+pub use service::{Service, SystemTable, TableSink};
 pub use session::Session;
 pub use tidegate_parser::Piece;
+pub use work::Work;

@@ -4,6 +4,7 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use bytes::Bytes;
 use datafusion::execution::SendableRecordBatchStream;
+use tidegate_catalog::Change;
 use tidegate_core::Result;
 use tidegate_parser::CopyOptions;
 
@@ -91,8 +92,8 @@ pub trait CopyIn: Send {
     fn columns(&self) -> usize;
     /// Takes some bytes, cut anywhere.
     async fn push(&mut self, bytes: Bytes) -> Result<()>;
-    /// Commits, and gives the tag.
-    async fn finish(self: Box<Self>) -> Result<String>;
+    /// Ends the data: the tag, and what the transaction must change to have the rows.
+    async fn finish(self: Box<Self>) -> Result<(String, Vec<Change>)>;
     /// Forgets all of it.
     async fn abort(self: Box<Self>);
 }

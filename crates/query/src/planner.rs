@@ -1,12 +1,14 @@
 //! From a parsed query to a stream of batches.
 
-use crate::engine::Engine;
 use crate::outcome::{Outcome, RowsTag};
 use crate::parameter;
-use crate::variables::Variables;
+use crate::pinned::Pinned;
+use crate::scope::Scope;
+use crate::stream_sql;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::ScalarValue;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
@@ -16,44 +18,67 @@ use std::sync::Arc;
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast;
 
-/// One statement's view of the engine: the shared base with a session's settings put in.
+/// One statement's view of the engine: the shared base with a scope's names and settings put in.
 pub struct Planner {
     state: SessionState,
+    scope: Scope,
 }
 
 impl Planner {
-    /// For the next statement of a session.
-    pub fn new(engine: &Engine, variables: &Variables) -> Result<Self> {
-        let mut state = engine.base().clone();
-        let partitions = variables.get("target_partitions")?.parse::<usize>().unwrap_or(0);
+    /// For a statement that sees this scope.
+    pub fn new(scope: &Scope) -> Result<Self> {
+        let mut state = scope.engine.base().clone();
         let options = state.config_mut().options_mut();
-        options.execution.time_zone = Some(variables.get("timezone")?);
-        if partitions > 0 {
-            options.execution.target_partitions = partitions;
+        options.execution.time_zone = Some(scope.timezone.clone());
+        if scope.partitions > 0 {
+            options.execution.target_partitions = scope.partitions;
         }
+        state.register_catalog_list(scope.catalogs());
         state.mark_start_execution();
-        Ok(Planner { state })
+        Ok(Planner { state, scope: scope.clone() })
+    }
+
+    /// The engine's state for this statement.
+    pub fn state(&self) -> &SessionState {
+        &self.state
     }
 
     /// Plans a query, its parameters still open.
     pub async fn plan(&self, statement: &ast::Statement) -> Result<LogicalPlan> {
-        let statement = EngineStatement::Statement(Box::new(statement.clone()));
-        let plan = self.state.statement_to_plan(statement).await.map_err(crate::from_datafusion)?;
+        let mut statement = statement.clone();
+        let snapshot = crate::pg_snapshot::of(&self.scope);
+        crate::pg::rewrite(&mut statement, &snapshot)?;
+        let mut state = self.state.clone();
+        for function in crate::pg::functions(Arc::new(snapshot)) {
+            use datafusion::execution::FunctionRegistry;
+            state.register_udf(function).map_err(crate::from_datafusion)?;
+        }
+        if stream_sql::names_system_columns(&statement) {
+            let scope = Scope { system_columns: true, ..self.scope.clone() };
+            stream_sql::hide_from_wildcards(&mut statement, &scope);
+            state.register_catalog_list(scope.catalogs());
+        }
+        let statement = EngineStatement::Statement(Box::new(statement));
+        let plan = state.statement_to_plan(statement).await.map_err(crate::from_datafusion)?;
         refuse_writes(&plan)?;
         Ok(plan)
     }
 
-    /// Runs a plan.
+    /// Runs a plan whose parameters are bound.
+    pub async fn stream(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream> {
+        let physical = self.state.create_physical_plan(&plan).await.map_err(crate::from_datafusion)?;
+        let rows = execute_stream(physical, self.state.task_ctx()).map_err(crate::from_datafusion)?;
+        Ok(Pinned::hold(rows, Arc::clone(&self.scope.state)))
+    }
+
+    /// Runs a plan for a client.
     pub async fn execute(&self, plan: LogicalPlan, values: Vec<ScalarValue>) -> Result<Outcome> {
         let tag = match &plan {
             LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) => RowsTag::Explain,
             _ => RowsTag::Select,
         };
-        let plan = parameter::bind(plan, values)?;
-        let physical = self.state.create_physical_plan(&plan).await.map_err(crate::from_datafusion)?;
-        let schema = physical.schema();
-        let rows = execute_stream(physical, self.state.task_ctx()).map_err(crate::from_datafusion)?;
-        Ok(Outcome::Rows { schema, rows, tag })
+        let rows = self.stream(parameter::bind(plan, values)?).await?;
+        Ok(Outcome::Rows { schema: rows.schema(), rows, tag })
     }
 }
 

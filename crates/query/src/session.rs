@@ -1,16 +1,23 @@
 //! A session: one client's settings, transaction and user, and the statements it runs.
 
 use crate::engine::Engine;
-use crate::outcome::{Notice, Outcome, TxStatus};
+use crate::outcome::{CopyIn, Notice, Outcome, TxStatus};
 use crate::parameter::{self, Prepared};
 use crate::planner::{Planner, text_rows};
+use crate::scope::Scope;
 use crate::variables::Variables;
+use crate::work::Work;
+use crate::{copy_in, ddl, insert};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use std::sync::Arc;
+use tidegate_catalog::{Space, Transaction};
 use tidegate_core::{Error, Kind, Result};
-use tidegate_parser::{CopyDirection, CopyLocation, CopySubject, Piece, Statement, ast, fold, name_parts};
+use tidegate_parser::{CopyLocation, CopySubject, Piece, Statement, ast, fold, name_parts};
 use tokio_util::sync::CancellationToken;
+
+/// Most savepoints of one transaction.
+const SAVEPOINTS_MAX: usize = 1000;
 
 /// One client's session.
 pub struct Session {
@@ -19,6 +26,9 @@ pub struct Session {
     user: String,
     variables: Variables,
     status: TxStatus,
+    /// Open in a block, between the statements of one script, and while a COPY takes its rows.
+    transaction: Option<Transaction>,
+    savepoints: Vec<(String, Transaction)>,
     notices: Vec<Notice>,
     token: CancellationToken,
 }
@@ -38,6 +48,8 @@ impl Session {
             user: user.to_string(),
             variables,
             status: TxStatus::Idle,
+            transaction: None,
+            savepoints: Vec::new(),
             notices: Vec::new(),
             token,
         })
@@ -85,8 +97,10 @@ impl Session {
 
     /// A statement has failed, and with it the block it stands in.
     pub fn fail(&mut self, _error: &Error) {
-        if self.status == TxStatus::InBlock {
-            self.status = TxStatus::Failed;
+        match self.status {
+            TxStatus::InBlock => self.status = TxStatus::Failed,
+            TxStatus::Idle => self.transaction = None,
+            TxStatus::Failed => {}
         }
     }
 
@@ -95,10 +109,11 @@ impl Session {
         tidegate_parser::split(sql)
     }
 
-    /// Runs one statement of a script.
-    pub async fn run(&mut self, piece: &Piece) -> Result<Outcome> {
+    /// Runs one statement of a script. Outside of a block the script is one transaction, as in Postgres, which commits
+    /// with its last statement.
+    pub async fn run(&mut self, piece: &Piece, last: bool) -> Result<Outcome> {
         let statement = tidegate_parser::parse(piece)?;
-        self.perform(statement, Vec::new()).await
+        self.perform(statement, Vec::new(), last).await
     }
 
     /// Reads a statement of the extended protocol. `types` are those that the client told of its parameters.
@@ -121,45 +136,116 @@ impl Session {
     /// Runs a prepared statement with its parameters' values.
     pub async fn execute(&mut self, prepared: &Prepared, values: Vec<ScalarValue>) -> Result<Outcome> {
         match &prepared.statement {
-            Some(statement) => self.perform(statement.clone(), values).await,
+            Some(statement) => self.perform(statement.clone(), values, true).await,
             None => Ok(Outcome::Empty),
         }
     }
 
     async fn describe(&self, sql: &ast::Statement, types: &[Option<u32>]) -> Result<(Vec<u32>, Option<SchemaRef>)> {
-        let plan = Planner::new(&self.engine, &self.variables)?.plan(sql).await?;
+        let plan = Planner::new(&self.scope()?)?.plan(sql).await?;
         let types = parameter::types_of(&plan, types)?;
         let bound = parameter::bind(plan, parameter::nulls_of(&types))?;
         Ok((types, Some(Arc::new(bound.schema().as_arrow().clone()))))
     }
 
-    async fn perform(&mut self, statement: Statement, values: Vec<ScalarValue>) -> Result<Outcome> {
-        self.refuse_after_failure(&statement)?;
-        match statement {
-            Statement::Sql(sql) if is_query(&sql) => self.query(&sql, values).await,
-            Statement::Sql(sql) => self.control(*sql),
-            Statement::Copy(copy) if is_copy_out(&copy) => self.copy_out(copy).await,
-            other => Err(unsupported(&other.command_tag())),
-        }
-    }
-
-    async fn query(&self, sql: &ast::Statement, values: Vec<ScalarValue>) -> Result<Outcome> {
-        let planner = Planner::new(&self.engine, &self.variables)?;
-        let plan = planner.plan(sql).await?;
-        planner.execute(plan, values).await
-    }
-
-    async fn copy_out(&self, copy: tidegate_parser::Copy) -> Result<Outcome> {
-        let CopySubject::Query(text) = copy.subject else {
-            return Err(unsupported("COPY of a table"));
+    /// What the next statement sees.
+    fn scope(&self) -> Result<Scope> {
+        let state = match &self.transaction {
+            Some(transaction) => Arc::clone(transaction.state()),
+            None => self.engine.catalog().state(),
         };
-        let query = ast::Statement::Query(tidegate_parser::parse_query(&text)?);
-        match self.query(&query, Vec::new()).await? {
-            Outcome::Rows { schema, rows, .. } => {
-                Ok(Outcome::CopyOut { schema, rows, options: Box::new(copy.options) })
-            }
-            other => Ok(other),
+        let path = self.variables.get("search_path")?;
+        let schema = |word: &str| match word.trim().trim_matches(['"', '\'']) {
+            "$user" => self.user.clone(),
+            other => other.to_string(),
+        };
+        Ok(Scope {
+            engine: self.engine.clone(),
+            state: Arc::clone(&state),
+            search_path: path.split(',').map(schema).filter(|name| state.find(Space::Schema, name).is_some()).collect(),
+            user: self.user.clone(),
+            pid: self.pid,
+            timezone: self.variables.get("timezone")?,
+            partitions: self.variables.get("target_partitions")?.parse().unwrap_or(0),
+            settings: Arc::new(self.variables.all()),
+            system_columns: false,
+            consumed: None,
+            places_of: None,
+            depth: 0,
+        })
+    }
+
+    async fn perform(&mut self, statement: Statement, values: Vec<ScalarValue>, last: bool) -> Result<Outcome> {
+        self.refuse_after_failure(&statement)?;
+        if let Statement::Sql(sql) = &statement
+            && let Some(outcome) = self.control(sql).await?
+        {
+            return Ok(outcome);
         }
+        let outcome = self.work(&statement, values).await;
+        match outcome {
+            Ok(Outcome::CopyIn(copy)) => Ok(Outcome::CopyIn(copy)),
+            Ok(outcome) => {
+                if last {
+                    self.commit_implicit().await?;
+                }
+                Ok(outcome)
+            }
+            Err(error) => {
+                if self.status == TxStatus::Idle {
+                    self.transaction = None;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Performs a statement in the open transaction, or in one that is opened for it.
+    async fn work(&mut self, statement: &Statement, values: Vec<ScalarValue>) -> Result<Outcome> {
+        let state = self.engine.catalog().state();
+        self.transaction.get_or_insert_with(|| Transaction::new(state));
+        let scope = self.scope()?;
+        let transaction = self.transaction.as_mut().ok_or_else(|| Error::internal("no transaction is open"))?;
+        let in_block = self.status != TxStatus::Idle;
+        let mut work = Work { scope, transaction, in_block, notices: &mut self.notices };
+        match statement {
+            Statement::Sql(sql) if is_query(sql) => query(&work.scope, sql, values).await,
+            Statement::Copy(copy) if copy.location == CopyLocation::Stdout => copy_out(&work.scope, copy).await,
+            Statement::Copy(copy) if copy.location == CopyLocation::Stdin => copy_in::begin(&work, copy),
+            other => dispatch(&mut work, other, &values).await,
+        }
+    }
+
+    /// Ends COPY … FROM STDIN: the rows join the transaction, which commits unless a block is open.
+    pub async fn finish_copy(&mut self, copy: Box<dyn CopyIn>) -> Result<String> {
+        let (tag, changes) = copy.finish().await?;
+        let transaction = self.transaction.as_mut().ok_or_else(|| Error::internal("no transaction is open"))?;
+        transaction.push(changes)?;
+        self.commit_implicit().await?;
+        Ok(tag)
+    }
+
+    /// Commits what stands outside of a block.
+    async fn commit_implicit(&mut self) -> Result<()> {
+        match self.status {
+            TxStatus::Idle => self.commit().await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Commits. In a task of its own: a client that goes away must not stop it between the log and the export.
+    async fn commit(&mut self) -> Result<()> {
+        self.savepoints.clear();
+        let Some(transaction) = self.transaction.take().filter(|transaction| !transaction.is_empty()) else {
+            return Ok(());
+        };
+        let catalog = self.engine.catalog().clone();
+        let commit = tokio::spawn(async move { transaction.commit(&catalog).await });
+        let receipt = commit.await.map_err(Error::internal)??;
+        for warning in receipt.warnings {
+            self.warn("01000", &warning);
+        }
+        Ok(())
     }
 
     /// 25P02 for everything but the end of a failed block.
@@ -173,21 +259,25 @@ impl Session {
         Err(Error::new(Kind::FailedTransaction, message).hint("ROLLBACK ends the block."))
     }
 
-    /// Statements about the session itself.
-    fn control(&mut self, statement: ast::Statement) -> Result<Outcome> {
-        match statement {
-            ast::Statement::StartTransaction { .. } => Ok(self.begin()),
-            ast::Statement::Commit { .. } => Ok(self.end("COMMIT")),
-            ast::Statement::Rollback { savepoint: None, .. } => Ok(self.end("ROLLBACK")),
-            ast::Statement::Set(set) => self.set(set),
-            ast::Statement::Reset(reset) => self.reset(reset.reset),
-            ast::Statement::ShowVariable { variable } => self.show_rows(&setting_name(&variable)),
+    /// Statements about the session itself. None: it is another one.
+    async fn control(&mut self, statement: &ast::Statement) -> Result<Option<Outcome>> {
+        let outcome = match statement {
+            ast::Statement::StartTransaction { .. } => self.begin(),
+            ast::Statement::Commit { .. } => self.end(true).await?,
+            ast::Statement::Rollback { savepoint: None, .. } => self.end(false).await?,
+            ast::Statement::Rollback { savepoint: Some(name), .. } => self.rollback_to(&fold(name))?,
+            ast::Statement::Savepoint { name } => self.savepoint(fold(name))?,
+            ast::Statement::ReleaseSavepoint { name } => self.release(&fold(name))?,
+            ast::Statement::Set(set) => self.set(set.clone())?,
+            ast::Statement::Reset(reset) => self.reset(reset.reset.clone())?,
+            ast::Statement::ShowVariable { variable } => self.show_rows(&setting_name(variable))?,
             ast::Statement::Discard { .. } => {
                 self.variables.reset_all();
-                Ok(Outcome::Done { tag: "DISCARD ALL".to_string() })
+                Outcome::Done { tag: "DISCARD ALL".to_string() }
             }
-            other => Err(unsupported(&Statement::Sql(Box::new(other)).command_tag())),
-        }
+            _ => return Ok(None),
+        };
+        Ok(Some(outcome))
     }
 
     fn begin(&mut self) -> Outcome {
@@ -198,14 +288,54 @@ impl Session {
         Outcome::Done { tag: "BEGIN".to_string() }
     }
 
-    fn end(&mut self, tag: &str) -> Outcome {
+    async fn end(&mut self, commit: bool) -> Result<Outcome> {
         // As in Postgres: the COMMIT of a failed block is a ROLLBACK, and says so.
-        let tag = if self.status == TxStatus::Failed { "ROLLBACK" } else { tag };
+        let commit = commit && self.status != TxStatus::Failed;
         if self.status == TxStatus::Idle {
             self.warn("25P01", "there is no transaction in progress");
         }
         self.status = TxStatus::Idle;
-        Outcome::Done { tag: tag.to_string() }
+        if commit {
+            self.commit().await?;
+        }
+        self.transaction = None;
+        self.savepoints.clear();
+        Ok(Outcome::Done { tag: if commit { "COMMIT" } else { "ROLLBACK" }.to_string() })
+    }
+
+    fn savepoint(&mut self, name: String) -> Result<Outcome> {
+        if self.status == TxStatus::Idle {
+            return Err(Error::new(Kind::NoTransaction, "SAVEPOINT can only be used in transaction blocks"));
+        }
+        let state = self.engine.catalog().state();
+        let copy = self.transaction.get_or_insert_with(|| Transaction::new(state)).clone();
+        if self.savepoints.len() >= SAVEPOINTS_MAX {
+            return Err(Error::new(
+                Kind::LimitExceeded,
+                format!("a transaction has {SAVEPOINTS_MAX} savepoints at most"),
+            ));
+        }
+        self.savepoints.push((name, copy));
+        Ok(Outcome::Done { tag: "SAVEPOINT".to_string() })
+    }
+
+    fn savepoint_index(&self, name: &str) -> Result<usize> {
+        let missing = || Error::new(Kind::UndefinedSavepoint, format!("savepoint \"{name}\" does not exist"));
+        self.savepoints.iter().rposition(|(own, _)| own == name).ok_or_else(missing)
+    }
+
+    fn rollback_to(&mut self, name: &str) -> Result<Outcome> {
+        let index = self.savepoint_index(name)?;
+        self.savepoints.truncate(index + 1);
+        self.transaction = self.savepoints.last().map(|(_, copy)| copy.clone());
+        self.status = TxStatus::InBlock;
+        Ok(Outcome::Done { tag: "ROLLBACK".to_string() })
+    }
+
+    fn release(&mut self, name: &str) -> Result<Outcome> {
+        let index = self.savepoint_index(name)?;
+        self.savepoints.truncate(index);
+        Ok(Outcome::Done { tag: "RELEASE".to_string() })
     }
 
     fn set(&mut self, set: ast::Set) -> Result<Outcome> {
@@ -267,8 +397,48 @@ fn is_query(statement: &ast::Statement) -> bool {
     matches!(statement, ast::Statement::Query(_) | ast::Statement::Explain { .. })
 }
 
-fn is_copy_out(copy: &tidegate_parser::Copy) -> bool {
-    copy.direction == CopyDirection::To && copy.location == CopyLocation::Stdout
+async fn query(scope: &Scope, sql: &ast::Statement, values: Vec<ScalarValue>) -> Result<Outcome> {
+    let planner = Planner::new(scope)?;
+    let plan = planner.plan(sql).await?;
+    planner.execute(plan, values).await
+}
+
+async fn copy_out(scope: &Scope, copy: &tidegate_parser::Copy) -> Result<Outcome> {
+    let text = match &copy.subject {
+        CopySubject::Query(text) => text.clone(),
+        CopySubject::Table { name, columns } => {
+            let columns: Vec<String> = columns.iter().map(ToString::to_string).collect();
+            let list = if columns.is_empty() { "*".to_string() } else { columns.join(", ") };
+            format!("SELECT {list} FROM {name}")
+        }
+    };
+    let sql = ast::Statement::Query(tidegate_parser::parse_query(&text)?);
+    match query(scope, &sql, Vec::new()).await? {
+        Outcome::Rows { schema, rows, .. } => {
+            Ok(Outcome::CopyOut { schema, rows, options: Box::new(copy.options.clone()) })
+        }
+        other => Ok(other),
+    }
+}
+
+/// Asks the services, then what every relation has in common.
+async fn dispatch(work: &mut Work<'_>, statement: &Statement, values: &[ScalarValue]) -> Result<Outcome> {
+    let engine = work.engine().clone();
+    for service in engine.services() {
+        if let Some(outcome) = service.execute(work, statement, values).await? {
+            return Ok(outcome);
+        }
+    }
+    match statement {
+        Statement::Sql(sql) => match sql.as_ref() {
+            ast::Statement::Insert(insert) => insert::execute(work, insert, values).await,
+            sql => match ddl::execute(work, sql).await? {
+                Some(outcome) => Ok(outcome),
+                None => Err(unsupported(&statement.command_tag())),
+            },
+        },
+        other => Err(unsupported(&other.command_tag())),
+    }
 }
 
 fn one_statement(sql: &str) -> Result<Option<Statement>> {

@@ -19,6 +19,12 @@ pub enum Command {
     /// Runs the server.
     #[command(after_help = settings_help())]
     Serve(Flags),
+    /// Runs a server on a throw-away directory that takes a tour of itself on real data, then stays up.
+    Demo {
+        /// End after the tour.
+        #[arg(long)]
+        exit: bool,
+    },
     /// Asks a running server whether it answers; exits 0 if it does.
     Health {
         /// Address of its HTTP port.

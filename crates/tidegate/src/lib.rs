@@ -4,16 +4,19 @@
 //! 2. `logging` sets up tracing: for people on a terminal, JSON otherwise.
 //! 3. `serve` opens the data directory, builds the engine, binds the ports, and writes `ports.json` once they answer.
 //! 4. SIGTERM and Ctrl-C drain it.
-//! 5. `health` asks a running server whether it answers.
+//! 5. `demo` takes a tour of a server of its own; `health` asks a running server whether it answers.
 
 mod cli;
+mod demo;
 mod health;
+mod kinesis;
 mod logging;
+mod parts;
 mod serve;
 
 use clap::Parser;
 use std::process::ExitCode;
-use tidegate_core::Result;
+use tidegate_core::{Result, Settings};
 
 /// Runs the command that the command line names.
 pub fn run() -> ExitCode {
@@ -34,8 +37,12 @@ fn perform(cli: cli::Cli) -> Result<()> {
     match cli.command.unwrap_or_default() {
         cli::Command::Serve(flags) => {
             let settings = flags.settings()?;
-            logging::start(&settings.get("log_format"));
+            logging::start(&settings.get("log_format"), "info");
             runtime()?.block_on(serve::serve(settings))
+        }
+        cli::Command::Demo { exit } => {
+            logging::start("auto", "warn");
+            runtime()?.block_on(demo::demo(Settings::new(), exit))
         }
         cli::Command::Health { http } => runtime()?.block_on(health::check(&http)),
     }

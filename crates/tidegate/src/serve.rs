@@ -1,43 +1,99 @@
 //! The server: ports bound, engine built, and everything ended in order.
 
+use crate::kinesis::KinesisStreams;
+use crate::parts::Parts;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use tidegate_core::{Clock, Error, Kind, Result, Rng, Settings};
-use tidegate_http::Metrics;
-use tidegate_query::Engine;
+use tidegate_core::{Error, Kind, Result, Settings};
+use tidegate_http::{Kinesis, Metrics};
 use tidegate_storage::DataDir;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Serves until SIGTERM or Ctrl-C.
 pub async fn serve(settings: Settings) -> Result<()> {
-    let directory = DataDir::open(Path::new(&settings.get("data")))?;
-    let sql = bind("SQL", "sql_listen", &settings).await?;
-    let http = bind("HTTP", "http_listen", &settings).await?;
-    let tls = tls(&settings)?;
-    refuse_open_door(&settings, tls.is_some(), [sql.local_addr()?, http.local_addr()?])?;
+    let server = Server::start(settings).await?;
+    ended().await?;
+    server.stop().await
+}
 
-    let engine = Engine::new(settings.clone(), Clock::system(), Rng::system())?;
-    let shutdown = CancellationToken::new();
-    let (sql_port, http_port) = (sql.local_addr()?.port(), http.local_addr()?.port());
-    let started_ms = engine.clock().now_ms();
+/// A running server.
+pub struct Server {
+    directory: DataDir,
+    parts: Parts,
+    sql_port: u16,
+    http_port: u16,
+    shutdown: CancellationToken,
+    ports: Vec<JoinHandle<Result<()>>>,
+    work: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Opens the directory, binds the ports, and answers.
+    pub async fn start(settings: Settings) -> Result<Self> {
+        let directory = DataDir::open(Path::new(&settings.get("data")))?;
+        let sql = bind("SQL", "sql_listen", &settings).await?;
+        let http = bind("HTTP", "http_listen", &settings).await?;
+        let tls = tls(&settings)?;
+        refuse_open_door(&settings, tls.is_some(), [sql.local_addr()?, http.local_addr()?])?;
+        let (sql_port, http_port) = (sql.local_addr()?.port(), http.local_addr()?.port());
+
+        let shutdown = CancellationToken::new();
+        let parts = Parts::open(&directory, &settings)?;
+        let work = parts.spawn(&shutdown);
+        let mut metrics = metrics(&parts);
+        let endpoint = KinesisStreams { streams: parts.streams.clone(), engine: parts.engine.clone() };
+        let (clock, rng) = (parts.engine.clock().clone(), parts.engine.rng().clone());
+        let kinesis = Kinesis::new(Arc::new(endpoint), &settings, clock, rng, &mut metrics);
+        let ports = vec![
+            tokio::spawn(tidegate_gateway::serve(sql, parts.engine.clone(), tls, shutdown.clone())),
+            tokio::spawn(tidegate_http::serve(http, metrics, Some(kinesis), shutdown.clone())),
+        ];
+        directory.write_ports(sql_port, http_port, None)?;
+        tracing::info!(sql = sql_port, http = http_port, data = %directory.path().display(), "ready");
+        Ok(Server { directory, parts, sql_port, http_port, shutdown, ports, work })
+    }
+
+    /// The port that speaks Postgres' protocol.
+    pub fn sql_port(&self) -> u16 {
+        self.sql_port
+    }
+
+    /// The port that speaks HTTP.
+    pub fn http_port(&self) -> u16 {
+        self.http_port
+    }
+
+    /// Lets what runs come to its end, and writes down what restarting would otherwise replay.
+    pub async fn stop(self) -> Result<()> {
+        tracing::info!(data = %self.directory.path().display(), "shutting down");
+        self.shutdown.cancel();
+        for port in self.ports {
+            port.await.map_err(Error::internal)??;
+        }
+        for task in self.work {
+            task.await.map_err(Error::internal)?;
+        }
+        self.parts.catalog.flush()
+    }
+}
+
+fn metrics(parts: &Parts) -> Metrics {
     let mut metrics = Metrics::default();
-    let clock = engine.clock().clone();
+    let (clock, started_ms) = (parts.engine.clock().clone(), parts.engine.clock().now_ms());
     metrics.gauge("tidegate_uptime_seconds", "Seconds since the server was started.", move || {
         u64::try_from((clock.now_ms() - started_ms) / 1000).unwrap_or(0)
     });
-    let gateway = tokio::spawn(tidegate_gateway::serve(sql, engine, tls, shutdown.clone()));
-    let web = tokio::spawn(tidegate_http::serve(http, metrics, shutdown.clone()));
-    directory.write_ports(sql_port, http_port, None)?;
-    tracing::info!(sql = sql_port, http = http_port, data = %directory.path().display(), "ready");
-
-    ended().await?;
-    tracing::info!("shutting down");
-    shutdown.cancel();
-    gateway.await.map_err(Error::internal)??;
-    web.await.map_err(Error::internal)?
+    let catalog = parts.catalog.clone();
+    metrics.gauge("tidegate_log_position", "Frames of the log so far.", move || catalog.state().position);
+    let catalog = parts.catalog.clone();
+    metrics.gauge("tidegate_stream_tail_bytes", "Bytes of stream records that are not sealed yet.", move || {
+        tidegate_stream::tail_bytes(&catalog.state()) as u64
+    });
+    metrics
 }
 
 async fn bind(port: &str, setting: &str, settings: &Settings) -> Result<TcpListener> {
@@ -94,7 +150,8 @@ fn self_signed() -> Result<(String, String)> {
     Ok((pair.cert.pem(), pair.signing_key.serialize_pem()))
 }
 
-async fn ended() -> Result<()> {
+/// Returns at SIGTERM or Ctrl-C.
+pub async fn ended() -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         _ = terminate.recv() => Ok(()),

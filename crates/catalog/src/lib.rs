@@ -1,0 +1,36 @@
+//! What the server knows: schemas, relations, files, shards, positions; and the one way to change it.
+//!
+//! Owns the [`State`], an immutable value at one position of the log, and the committer that makes the next one.
+//! Refuses to know what a query or a Parquet file is: services hand it [`Change`]s.
+//!
+//! 1. A [`Transaction`] is an overlay on a state; its changes are checked as they are added.
+//! 2. [`Catalog::commit`] queues them; one thread checks them again on the newest state (40001), gives stream records
+//!    their places, and renders the exports of the tables touched.
+//! 3. All that has queued is one write and one sync of the log; then the new state is published and all are answered.
+//! 4. Every few seconds the entries that changed are written to the key-value store with the position they stand for.
+//! 5. On start that is read, and the frames after it are replayed; the tails of streams come from the log alone.
+
+mod catalog;
+mod change;
+mod committer;
+mod export;
+mod object;
+mod persist;
+mod pins;
+mod records;
+mod shard;
+mod state;
+mod table;
+mod transaction;
+mod types;
+
+pub use catalog::{Catalog, Receipt};
+pub use change::{Append, Appended, Change};
+pub use export::Exporter;
+pub use object::*;
+pub use records::{APPEND_BYTES_MAX, RecordRef, Records, RecordsBuilder};
+pub use shard::{Chunk, SHARDS_MAX, Segment, Shard, ShardSpec, even_shards};
+pub use state::{RecordPlace, State};
+pub use table::{DataFile, TableFiles};
+pub use transaction::Transaction;
+pub use types::{Column, PG_TYPE_KEY, SqlType, arrow_schema};

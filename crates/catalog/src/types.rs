@@ -1,0 +1,185 @@
+//! Columns: their SQL type, as the user wrote it, and the Arrow type that carries it.
+
+use arrow::datatypes::{DataType, Field, IntervalUnit, Schema, SchemaRef, TimeUnit};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// The metadata key under which a field of ours carries its SQL type, where the Arrow type does not say it.
+pub const PG_TYPE_KEY: &str = "pg_type";
+
+/// A SQL type of a column.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum SqlType {
+    /// `boolean`.
+    Bool,
+    /// `smallint`.
+    Int2,
+    /// `integer`.
+    Int4,
+    /// `bigint`.
+    Int8,
+    /// `real`.
+    Float4,
+    /// `double precision`.
+    Float8,
+    /// `numeric(precision, scale)`.
+    Numeric(u8, i8),
+    /// `text`.
+    Text,
+    /// `varchar(n)`, with n in characters.
+    Varchar(u32),
+    /// `char(n)`, with n in characters.
+    Char(u32),
+    /// `bytea`.
+    Bytea,
+    /// `date`.
+    Date,
+    /// `time`.
+    Time,
+    /// `timestamp`, in microseconds.
+    Timestamp,
+    /// `timestamptz`, in microseconds.
+    Timestamptz,
+    /// `interval`.
+    Interval,
+    /// `uuid`, kept as text.
+    Uuid,
+    /// `json` and `jsonb`, kept as text.
+    Json,
+    /// An array of another type.
+    Array(Box<SqlType>),
+    /// A nested type that only files have; kept by Arrow's own name for it.
+    Nested(String),
+}
+
+impl SqlType {
+    /// The Arrow type that carries it through the engine and in files.
+    pub fn arrow(&self) -> DataType {
+        match self {
+            SqlType::Bool => DataType::Boolean,
+            SqlType::Int2 => DataType::Int16,
+            SqlType::Int4 => DataType::Int32,
+            SqlType::Int8 => DataType::Int64,
+            SqlType::Float4 => DataType::Float32,
+            SqlType::Float8 => DataType::Float64,
+            SqlType::Numeric(precision, scale) => DataType::Decimal128(*precision, *scale),
+            SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Uuid | SqlType::Json => {
+                DataType::Utf8View
+            }
+            SqlType::Bytea => DataType::Binary,
+            SqlType::Date => DataType::Date32,
+            SqlType::Time => DataType::Time64(TimeUnit::Microsecond),
+            SqlType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
+            SqlType::Timestamptz => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            SqlType::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
+            SqlType::Array(item) => DataType::List(Arc::new(Field::new("item", item.arrow(), true))),
+            SqlType::Nested(name) => name.parse().unwrap_or(DataType::Utf8View),
+        }
+    }
+
+    /// The SQL type nearest to an Arrow type: how a column of a file or of a query's result becomes a table's.
+    pub fn of_arrow(arrow: &DataType) -> SqlType {
+        match arrow {
+            DataType::Boolean => SqlType::Bool,
+            DataType::Int8 | DataType::Int16 | DataType::UInt8 => SqlType::Int2,
+            DataType::Int32 | DataType::UInt16 => SqlType::Int4,
+            DataType::Int64 | DataType::UInt32 => SqlType::Int8,
+            DataType::UInt64 => SqlType::Numeric(20, 0),
+            DataType::Float16 | DataType::Float32 => SqlType::Float4,
+            DataType::Float64 => SqlType::Float8,
+            DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) => {
+                SqlType::Numeric(*p, *s)
+            }
+            DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+                SqlType::Bytea
+            }
+            DataType::Date32 => SqlType::Date,
+            DataType::Time32(_) | DataType::Time64(_) => SqlType::Time,
+            DataType::Date64 | DataType::Timestamp(_, None) => SqlType::Timestamp,
+            DataType::Timestamp(_, Some(_)) => SqlType::Timestamptz,
+            DataType::Interval(_) | DataType::Duration(_) => SqlType::Interval,
+            DataType::List(f) | DataType::LargeList(f) | DataType::FixedSizeList(f, _) => {
+                SqlType::Array(Box::new(SqlType::of_arrow(f.data_type())))
+            }
+            DataType::Dictionary(_, value) => SqlType::of_arrow(value),
+            DataType::Struct(_) | DataType::Map(_, _) | DataType::Decimal256(_, _) => {
+                SqlType::Nested(arrow.to_string())
+            }
+            _ => SqlType::Text,
+        }
+    }
+
+    /// What a field must say beside its Arrow type so that a client is told the SQL type.
+    fn metadata(&self) -> Option<String> {
+        match self {
+            SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Uuid | SqlType::Json => Some(self.to_string()),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for SqlType {
+    /// As Postgres' `format_type` writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SqlType::Bool => f.write_str("boolean"),
+            SqlType::Int2 => f.write_str("smallint"),
+            SqlType::Int4 => f.write_str("integer"),
+            SqlType::Int8 => f.write_str("bigint"),
+            SqlType::Float4 => f.write_str("real"),
+            SqlType::Float8 => f.write_str("double precision"),
+            SqlType::Numeric(p, s) => write!(f, "numeric({p},{s})"),
+            SqlType::Text => f.write_str("text"),
+            SqlType::Varchar(n) => write!(f, "character varying({n})"),
+            SqlType::Char(n) => write!(f, "character({n})"),
+            SqlType::Bytea => f.write_str("bytea"),
+            SqlType::Date => f.write_str("date"),
+            SqlType::Time => f.write_str("time without time zone"),
+            SqlType::Timestamp => f.write_str("timestamp without time zone"),
+            SqlType::Timestamptz => f.write_str("timestamp with time zone"),
+            SqlType::Interval => f.write_str("interval"),
+            SqlType::Uuid => f.write_str("uuid"),
+            SqlType::Json => f.write_str("jsonb"),
+            SqlType::Array(item) => write!(f, "{item}[]"),
+            SqlType::Nested(_) => f.write_str("jsonb"),
+        }
+    }
+}
+
+/// A column of a relation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Column {
+    /// As users see it.
+    pub name: String,
+    /// Its SQL type.
+    pub sql_type: SqlType,
+    /// NOT NULL.
+    #[serde(default)]
+    pub not_null: bool,
+    /// The DEFAULT, as SQL text.
+    #[serde(default)]
+    pub default: Option<String>,
+}
+
+impl Column {
+    /// A column that takes NULL and has no default.
+    pub fn new(name: impl Into<String>, sql_type: SqlType) -> Self {
+        Column { name: name.into(), sql_type, not_null: false, default: None }
+    }
+
+    /// The Arrow field. Fields are nullable whatever the constraint says: files may come from elsewhere.
+    pub fn field(&self) -> Field {
+        let field = Field::new(&self.name, self.sql_type.arrow(), true);
+        match self.sql_type.metadata() {
+            Some(text) => field.with_metadata(HashMap::from([(PG_TYPE_KEY.to_string(), text)])),
+            None => field,
+        }
+    }
+}
+
+/// The Arrow schema of a list of columns.
+pub fn arrow_schema(columns: &[Column]) -> SchemaRef {
+    Arc::new(Schema::new(columns.iter().map(Column::field).collect::<Vec<_>>()))
+}

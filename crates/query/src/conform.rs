@@ -1,0 +1,152 @@
+//! Rows made to fit a relation: cast to its types, defaults put in, and its constraints checked.
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, new_null_array};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::DataType;
+use arrow::util::display::FormatOptions;
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use tidegate_catalog::{Column, Relation, SqlType, arrow_schema};
+use tidegate_core::{Error, Kind, Result};
+
+/// Where each column of a relation gets its values from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A column of the input.
+    Input(usize),
+    /// The same value in each row.
+    Value(ScalarValue),
+}
+
+/// A batch with a relation's columns. `first_row` counts rows for messages.
+pub fn conform(batch: &RecordBatch, relation: &Relation, sources: &[Source]) -> Result<RecordBatch> {
+    let rows = batch.num_rows();
+    let column = |(column, source): (&Column, &Source)| -> Result<ArrayRef> {
+        let array = match source {
+            Source::Input(index) => {
+                fit(batch.columns().get(*index).ok_or_else(|| Error::internal("a column is missing"))?, column)?
+            }
+            Source::Value(ScalarValue::Null) => new_null_array(&column.sql_type.arrow(), rows),
+            Source::Value(value) => fit(&value.to_array_of_size(rows).map_err(crate::from_datafusion)?, column)?,
+        };
+        check(&array, column, relation)?;
+        Ok(array)
+    };
+    let columns = relation.columns.iter().zip(sources).map(column).collect::<Result<Vec<_>>>()?;
+    let schema = arrow_schema(&relation.columns);
+    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(schema, columns, &options).map_err(Error::internal)
+}
+
+/// A column's values as the column's type, as an assignment casts them.
+fn fit(array: &ArrayRef, column: &Column) -> Result<ArrayRef> {
+    let want = column.sql_type.arrow();
+    if *array.data_type() == want {
+        return Ok(array.clone());
+    }
+    if matches!(array.data_type(), DataType::Null) {
+        return Ok(new_null_array(&want, array.len()));
+    }
+    let options = CastOptions { safe: false, format_options: FormatOptions::default() };
+    cast_with_options(array, &want, &options).map_err(|error| {
+        let text = error.to_string();
+        let column_is = format!("column \"{}\" is of type {}", column.name, column.sql_type);
+        if text.contains("not supported") {
+            let message = format!("{column_is} but expression is of type {}", array.data_type());
+            return Error::new(Kind::DatatypeMismatch, message)
+                .hint("You will need to rewrite or cast the expression.");
+        }
+        let kind = if array.data_type().is_numeric() { Kind::OutOfRange } else { Kind::InvalidText };
+        Error::new(kind, format!("{column_is} and does not take this value: {text}"))
+    })
+}
+
+fn check(array: &ArrayRef, column: &Column, relation: &Relation) -> Result<()> {
+    if column.not_null && array.null_count() > 0 {
+        let message = format!(
+            "null value in column \"{}\" of relation \"{}\" violates not-null constraint",
+            column.name, relation.name
+        );
+        return Err(Error::new(Kind::NotNullViolation, message));
+    }
+    match column.sql_type {
+        SqlType::Varchar(most) => check_length(array, column, most),
+        SqlType::Char(most) => check_length(array, column, most),
+        _ => Ok(()),
+    }
+}
+
+fn check_length(array: &ArrayRef, column: &Column, most: u32) -> Result<()> {
+    let Some(texts) = array.as_string_view_opt() else { return Ok(()) };
+    // Bytes are quicker to count than characters, and never fewer.
+    let long = |text: &str| text.len() > most as usize && text.trim_end_matches(' ').chars().count() > most as usize;
+    match texts.iter().flatten().any(long) {
+        true => Err(Error::new(
+            Kind::StringTooLong,
+            format!("value too long for type {} (column \"{}\")", column.sql_type, column.name),
+        )),
+        false => Ok(()),
+    }
+}
+
+/// A query's columns under other names, those of a relation.
+pub fn renamed(plan: LogicalPlan, columns: &[Column]) -> Result<LogicalPlan> {
+    let names: Vec<_> = plan.schema().columns();
+    if names.iter().map(|column| &column.name).eq(columns.iter().map(|column| &column.name)) {
+        return Ok(plan);
+    }
+    let renamed = names.into_iter().zip(columns).map(|(from, to)| Expr::Column(from).alias(&to.name));
+    let builder = LogicalPlanBuilder::from(plan).project(renamed.collect::<Vec<_>>());
+    builder.and_then(LogicalPlanBuilder::build).map_err(crate::from_datafusion)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Int64Array, StringArray};
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use tidegate_catalog::{RelationKind, TableSpec};
+
+    fn relation(sql_type: SqlType, not_null: bool) -> Relation {
+        let kind = RelationKind::Table(TableSpec {
+            location: String::new(),
+            delta_id: String::new(),
+            attributes: BTreeMap::new(),
+        });
+        let columns = vec![Column { not_null, ..Column::new("c", sql_type) }];
+        Relation {
+            oid: 1,
+            schema: 1,
+            name: "t".into(),
+            revision: 1,
+            columns,
+            owner: 1,
+            comment: None,
+            created_ms: 0,
+            kind,
+        }
+    }
+
+    #[test]
+    fn values_are_cast_or_refused_by_their_own_state() {
+        let text = |value: &str| Arc::new(StringArray::from(vec![value])) as ArrayRef;
+        let number = |value: i64| Arc::new(Int64Array::from(vec![value])) as ArrayRef;
+        let null = || Arc::new(Int64Array::from(vec![None::<i64>])) as ArrayRef;
+        let cases: Vec<(ArrayRef, SqlType, bool, Option<Kind>)> = vec![
+            (number(7), SqlType::Int2, true, None),
+            (number(70_000), SqlType::Int2, false, Some(Kind::OutOfRange)),
+            (text("12"), SqlType::Int4, false, None),
+            (text("x"), SqlType::Int4, false, Some(Kind::InvalidText)),
+            (text("héé"), SqlType::Varchar(3), false, None),
+            (text("abcd"), SqlType::Varchar(3), false, Some(Kind::StringTooLong)),
+            (null(), SqlType::Int8, true, Some(Kind::NotNullViolation)),
+            (null(), SqlType::Int8, false, None),
+        ];
+        for (array, sql_type, not_null, expected) in cases {
+            let batch = RecordBatch::try_from_iter_with_nullable([("x", array.clone(), true)]).unwrap();
+            let result = conform(&batch, &relation(sql_type.clone(), not_null), &[Source::Input(0)]);
+            assert_eq!(result.err().map(|error| error.kind()), expected, "{array:?} as {sql_type}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! COPY … FROM STDIN: the client's bytes become rows of a relation.
+
+use crate::conform::{Source, conform};
+use crate::formats::{LoadOptions, RowParser};
+use crate::insert;
+use crate::outcome::{CopyIn, Outcome};
+use crate::service::TableSink;
+use crate::stream_sql;
+use crate::work::Work;
+use arrow::datatypes::{Schema, SchemaRef};
+use async_trait::async_trait;
+use bytes::Bytes;
+use datafusion::common::ScalarValue;
+use std::sync::Arc;
+use tidegate_catalog::{Change, Relation};
+use tidegate_core::{Error, Kind, Result};
+use tidegate_parser::{Copy, CopyDirection, CopyFormat, CopyOptions, CopySubject};
+
+struct FromClient {
+    relation: Relation,
+    sources: Vec<Source>,
+    parser: RowParser,
+    sink: Option<Box<dyn TableSink>>,
+    width: usize,
+    rows: u64,
+}
+
+/// Begins to take rows.
+pub fn begin(work: &Work<'_>, copy: &Copy) -> Result<Outcome> {
+    let CopySubject::Table { name, columns } = &copy.subject else {
+        return Err(Error::new(Kind::Syntax, "COPY (query) can only be TO"));
+    };
+    if copy.direction != CopyDirection::From {
+        return Err(Error::new(Kind::Syntax, "COPY TO STDIN makes no sense").hint("Use COPY … FROM STDIN."));
+    }
+    let relation = stream_sql::insertable(&work.relation(name)?);
+    let chosen = insert::chosen_idents(&relation, columns)?;
+    let source = |index: usize| match chosen.iter().position(|one| *one == index) {
+        Some(given) => Source::Input(given),
+        None => Source::Value(ScalarValue::Null),
+    };
+    let sources = (0..relation.columns.len()).map(source).collect();
+    let fields = chosen.iter().filter_map(|index| relation.columns.get(*index)).map(|column| column.field());
+    let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let parser = RowParser::new("STDIN", &schema, options(&copy.options)?)?;
+    let sink = Some(work.sink(&relation)?);
+    let width = chosen.len();
+    Ok(Outcome::CopyIn(Box::new(FromClient { relation, sources, parser, sink, width, rows: 0 })))
+}
+
+fn options(options: &CopyOptions) -> Result<LoadOptions> {
+    let csv = matches!(options.format, Some(CopyFormat::Csv));
+    let mut load = if csv { LoadOptions::postgres_csv() } else { LoadOptions::postgres_text() };
+    crate::formats::apply_copy_options(&mut load, options)?;
+    Ok(load)
+}
+
+impl FromClient {
+    async fn drain(&mut self) -> Result<()> {
+        if let Some(error) = self.parser.take_errors().first() {
+            return Err(error.to_error());
+        }
+        while let Some(batch) = self.parser.next_batch() {
+            self.rows += batch.num_rows() as u64;
+            let fitted = conform(&batch, &self.relation, &self.sources)?;
+            self.sink.as_mut().ok_or_else(|| Error::internal("COPY goes on after its end"))?.write(fitted).await?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl CopyIn for FromClient {
+    fn columns(&self) -> usize {
+        self.width
+    }
+
+    async fn push(&mut self, bytes: Bytes) -> Result<()> {
+        self.parser.feed(&bytes)?;
+        self.drain().await
+    }
+
+    async fn finish(mut self: Box<Self>) -> Result<(String, Vec<Change>)> {
+        self.parser.finish()?;
+        if let Err(error) = self.drain().await {
+            self.abort().await;
+            return Err(error);
+        }
+        let sink = self.sink.take().ok_or_else(|| Error::internal("COPY goes on after its end"))?;
+        Ok((format!("COPY {}", self.rows), sink.finish().await?))
+    }
+
+    async fn abort(mut self: Box<Self>) {
+        if let Some(sink) = self.sink.take() {
+            sink.abort().await;
+        }
+    }
+}

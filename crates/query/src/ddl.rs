@@ -1,0 +1,245 @@
+//! DDL that relations of all kinds share: schemas, views, names, comments, credentials, users, settings.
+
+use crate::outcome::Outcome;
+use crate::planner::Planner;
+use crate::scope::undefined_schema;
+use crate::work::Work;
+use std::sync::Arc;
+use tidegate_catalog::{Change, Column, Object, Relation, RelationKind, Schema, Space, SqlType, ViewSpec};
+use tidegate_core::{Error, Kind, Result};
+use tidegate_parser::ast::{self, ObjectName, ObjectType};
+use tidegate_parser::{fold, name_parts};
+
+/// Performs what it knows. None: it is not DDL of this kind.
+pub async fn execute(work: &mut Work<'_>, statement: &ast::Statement) -> Result<Option<Outcome>> {
+    let tag = match statement {
+        ast::Statement::CreateSchema { schema_name, if_not_exists, .. } => {
+            create_schema(work, schema_name, *if_not_exists)?
+        }
+        ast::Statement::CreateView(view) => create_view(work, view).await?,
+        ast::Statement::Drop { object_type, if_exists, names, cascade, .. } => match object_type {
+            ObjectType::Schema => drop_schemas(work, names, *if_exists, *cascade)?,
+            ObjectType::View => drop_relations(work, names, *if_exists, *cascade, "view", "DROP VIEW")?,
+            ObjectType::Table => drop_relations(work, names, *if_exists, *cascade, "table", "DROP TABLE")?,
+            _ => return Ok(None),
+        },
+        ast::Statement::Comment {
+            object_type: ast::CommentObject::Table | ast::CommentObject::View,
+            object_name,
+            comment,
+            ..
+        } => {
+            let relation = work.relation(object_name)?;
+            replace(work, relation, |relation| relation.comment = comment.clone())?;
+            "COMMENT"
+        }
+        ast::Statement::AlterTable(alter) => alter_table(work, alter)?,
+        ast::Statement::CreateIndex(_) => {
+            work.notice("indexes have no meaning here: CREATE INDEX did nothing");
+            "CREATE INDEX"
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(Outcome::Done { tag: tag.to_string() }))
+}
+
+/// Puts a changed relation in the place of the one that was seen.
+pub fn replace(work: &mut Work<'_>, mut relation: Relation, change: impl FnOnce(&mut Relation)) -> Result<()> {
+    relation.revision += 1;
+    change(&mut relation);
+    work.push(vec![Change::Put(Arc::new(Object::Relation(relation)))])
+}
+
+/// A new relation's bones. 42P07 when the name is taken; None when that does not matter.
+pub fn new_relation(
+    work: &mut Work<'_>,
+    name: &ObjectName,
+    if_not_exists: bool,
+    columns: Vec<Column>,
+    kind: impl FnOnce(u32) -> Result<RelationKind>,
+) -> Result<Option<Relation>> {
+    let (schema, name) = work.scope.place(&name_parts(name))?;
+    if work.state().find(Space::Relation(schema), &name).is_some() {
+        if if_not_exists {
+            work.notice(format!("relation \"{name}\" already exists, skipping"));
+            return Ok(None);
+        }
+        return Err(Error::new(Kind::DuplicateTable, format!("relation \"{name}\" already exists")));
+    }
+    let oid = work.engine().catalog().next_oid()?;
+    let owner = work.state().user(&work.scope.user).map_or(tidegate_catalog::ADMIN, |user| user.oid);
+    let created_ms = work.engine().clock().now_ms();
+    Ok(Some(Relation { oid, schema, name, revision: 1, columns, owner, comment: None, created_ms, kind: kind(oid)? }))
+}
+
+fn create_schema(work: &mut Work<'_>, name: &ast::SchemaName, if_not_exists: bool) -> Result<&'static str> {
+    let name = match name {
+        ast::SchemaName::Simple(name) | ast::SchemaName::NamedAuthorization(name, _) => {
+            name_parts(name).pop().unwrap_or_default()
+        }
+        ast::SchemaName::UnnamedAuthorization(user) => fold(user),
+    };
+    if name.starts_with("pg_") || ["information_schema", "kinesis", "firehose", "tidegate"].contains(&name.as_str()) {
+        return Err(Error::new(Kind::InvalidDefinition, format!("schema name \"{name}\" is reserved")));
+    }
+    if if_not_exists && work.state().find(Space::Schema, &name).is_some() {
+        work.notice(format!("schema \"{name}\" already exists, skipping"));
+        return Ok("CREATE SCHEMA");
+    }
+    let oid = work.engine().catalog().next_oid()?;
+    work.push(vec![Change::Put(Arc::new(Object::Schema(Schema { oid, name, revision: 1 })))])?;
+    Ok("CREATE SCHEMA")
+}
+
+async fn create_view(work: &mut Work<'_>, view: &ast::CreateView) -> Result<&'static str> {
+    if view.materialized || view.temporary {
+        return Err(Error::new(Kind::Unsupported, "only plain views are supported"));
+    }
+    let plan = Planner::new(&work.scope)?.plan(&ast::Statement::Query(view.query.clone())).await?;
+    let fields = plan.schema().fields();
+    if !view.columns.is_empty() && view.columns.len() != fields.len() {
+        return Err(Error::new(Kind::Syntax, "CREATE VIEW names another number of columns than its query gives"));
+    }
+    let named =
+        |index: usize, name: &str| view.columns.get(index).map_or(name.to_string(), |column| fold(&column.name));
+    let columns = fields
+        .iter()
+        .enumerate()
+        .map(|(index, field)| Column::new(named(index, field.name()), SqlType::of_arrow(field.data_type())));
+    let columns = crate::sql_type::distinct(columns.collect())?;
+    let spec = ViewSpec { query: view.query.to_string(), search_path: work.scope.search_path.clone() };
+    let old = work.scope.find_parts(&name_parts(&view.name)).cloned();
+    if let Some(old) = old.filter(|old| view.or_replace && matches!(old.kind, RelationKind::View(_))) {
+        replace(work, old, |relation| (relation.columns, relation.kind) = (columns, RelationKind::View(spec)))?;
+        return Ok("CREATE VIEW");
+    }
+    let made = new_relation(work, &view.name, view.if_not_exists, columns, |_| Ok(RelationKind::View(spec)))?;
+    if let Some(relation) = made {
+        work.push(vec![Change::Put(Arc::new(Object::Relation(relation)))])?;
+    }
+    Ok("CREATE VIEW")
+}
+
+fn drop_schemas(work: &mut Work<'_>, names: &[ObjectName], if_exists: bool, cascade: bool) -> Result<&'static str> {
+    for name in names {
+        let name = name_parts(name).pop().unwrap_or_default();
+        let Some(schema) = work.state().find(Space::Schema, &name).cloned() else {
+            if if_exists {
+                work.notice(format!("schema \"{name}\" does not exist, skipping"));
+                continue;
+            }
+            return Err(undefined_schema(&name));
+        };
+        let inside: Vec<_> =
+            work.state().relations().filter(|relation| relation.schema == schema.oid()).cloned().collect();
+        if !inside.is_empty() && !cascade {
+            let message = format!("cannot drop schema {name} because other objects depend on it");
+            return Err(Error::new(Kind::DependentObjects, message)
+                .hint("Use DROP … CASCADE to drop the dependent objects too."));
+        }
+        for relation in inside {
+            drop_one(work, &relation)?;
+        }
+        work.push(vec![Change::Drop { oid: schema.oid(), revision: schema.revision() }])?;
+    }
+    Ok("DROP SCHEMA")
+}
+
+fn drop_relations(
+    work: &mut Work<'_>,
+    names: &[ObjectName],
+    if_exists: bool,
+    cascade: bool,
+    noun: &str,
+    tag: &'static str,
+) -> Result<&'static str> {
+    for name in names {
+        let relation = match work.relation(name) {
+            Ok(relation) => relation,
+            Err(error) if if_exists && error.kind() == Kind::UndefinedTable => {
+                work.notice(format!("{noun} \"{name}\" does not exist, skipping"));
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let is = relation.kind.noun();
+        if is != noun && !(noun == "table" && is == "external table") {
+            let hint = format!("Use DROP {} to remove it.", is.to_uppercase());
+            return Err(Error::new(Kind::WrongObjectType, format!("\"{}\" is not a {noun}", relation.name)).hint(hint));
+        }
+        refuse_if_needed(work, &relation, cascade)?;
+        drop_one(work, &relation)?;
+    }
+    Ok(tag)
+}
+
+/// 2BP01 when a delivery reads or writes the relation.
+pub fn refuse_if_needed(work: &Work<'_>, relation: &Relation, _cascade: bool) -> Result<()> {
+    let needs = |delivery: &&tidegate_catalog::Delivery| {
+        delivery.spec.source == relation.oid
+            || matches!(delivery.spec.target, tidegate_catalog::DeliveryTarget::Table(oid) if oid == relation.oid)
+    };
+    match work.state().deliveries().find(needs) {
+        Some(delivery) => {
+            let message = format!(
+                "cannot drop {} {} because delivery stream {} depends on it",
+                relation.kind.noun(),
+                relation.name,
+                delivery.name
+            );
+            Err(Error::new(Kind::DependentObjects, message)
+                .hint(format!("DROP DELIVERY STREAM {} first.", delivery.name)))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Drops a relation and retires its objects.
+pub fn drop_one(work: &mut Work<'_>, relation: &Relation) -> Result<()> {
+    work.push(vec![Change::Drop { oid: relation.oid, revision: relation.revision }])
+}
+
+fn alter_table(work: &mut Work<'_>, alter: &ast::AlterTable) -> Result<&'static str> {
+    let relation = work.relation(&alter.name)?;
+    for operation in &alter.operations {
+        let relation =
+            work.state().relation(relation.oid).cloned().ok_or_else(|| Error::internal("a relation is lost"))?;
+        match operation {
+            ast::AlterTableOperation::RenameTable {
+                table_name: ast::RenameTableNameKind::To(to) | ast::RenameTableNameKind::As(to),
+            } => {
+                let name = name_parts(to).pop().unwrap_or_default();
+                replace(work, relation, |relation| relation.name = name)?;
+            }
+            ast::AlterTableOperation::AddColumn { column_def, if_not_exists, .. } => {
+                add_column(work, relation, column_def, *if_not_exists)?;
+            }
+            other => return Err(Error::new(Kind::Unsupported, format!("ALTER TABLE … {other} is not supported"))),
+        }
+    }
+    Ok("ALTER TABLE")
+}
+
+fn add_column(work: &mut Work<'_>, relation: Relation, definition: &ast::ColumnDef, if_not_exists: bool) -> Result<()> {
+    if !matches!(relation.kind, RelationKind::Table(_)) {
+        return Err(Error::new(Kind::WrongObjectType, format!("\"{}\" is not a table", relation.name)));
+    }
+    let mut notices = Vec::new();
+    let added = crate::sql_type::table_columns(std::slice::from_ref(definition), |text| notices.push(text))?;
+    notices.into_iter().for_each(|text| work.notice(text));
+    for column in added {
+        if relation.columns.iter().any(|own| own.name == column.name) {
+            if if_not_exists {
+                return Ok(());
+            }
+            let message = format!("column \"{}\" of relation \"{}\" already exists", column.name, relation.name);
+            return Err(Error::new(Kind::DuplicateColumn, message));
+        }
+        if column.not_null || column.default.is_some() {
+            let message = "ALTER TABLE ADD COLUMN with NOT NULL or DEFAULT is not supported";
+            return Err(Error::new(Kind::Unsupported, message).hint("Add the column plain: its old rows hold NULL."));
+        }
+        replace(work, relation.clone(), |relation| relation.columns.push(column))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,187 @@
+//! INSERT: a query's rows, made to fit a relation, into whatever takes rows for it.
+
+use crate::conform::{Source, conform};
+use crate::outcome::Outcome;
+use crate::parameter;
+use crate::planner::Planner;
+use crate::scope::Scope;
+use crate::stream_sql;
+use crate::work::Work;
+use datafusion::common::ScalarValue;
+use datafusion::execution::SendableRecordBatchStream;
+use futures::TryStreamExt;
+use tidegate_catalog::{Column, Relation};
+use tidegate_core::{Error, Kind, Result};
+use tidegate_parser::{ast, fold, name_parts};
+
+/// Performs an INSERT.
+pub async fn execute(work: &mut Work<'_>, insert: &ast::Insert, values: &[ScalarValue]) -> Result<Outcome> {
+    let rows = run(work, insert, values).await?;
+    Ok(Outcome::Done { tag: format!("INSERT 0 {rows}") })
+}
+
+/// Performs an INSERT and gives the number of rows.
+pub async fn run(work: &mut Work<'_>, insert: &ast::Insert, values: &[ScalarValue]) -> Result<u64> {
+    refuse_clauses(insert)?;
+    let relation = stream_sql::insertable(&target(&work.scope, insert)?);
+    let columns = chosen(&relation, &insert.columns)?;
+    let planner = Planner::new(&work.scope)?;
+    let (rows, given) = match &insert.source {
+        Some(query) => {
+            let query = with_defaults(query, &relation, &columns)?;
+            let plan = planner.plan(&ast::Statement::Query(query)).await?;
+            check_width(plan.schema().fields().len(), &columns, insert)?;
+            let given = columns.iter().copied().take(plan.schema().fields().len()).collect();
+            (planner.stream(parameter::bind(plan, values.to_vec())?).await?, given)
+        }
+        // DEFAULT VALUES: one row, nothing given.
+        None => (work.rows("SELECT 1").await?, Vec::new()),
+    };
+    let sources = sources(&work.scope, &relation, &given).await?;
+    pour(work, &relation, &sources, rows).await
+}
+
+/// Writes all rows to the relation's sink, and its changes to the transaction.
+pub async fn pour(
+    work: &mut Work<'_>,
+    relation: &Relation,
+    sources: &[Source],
+    mut rows: SendableRecordBatchStream,
+) -> Result<u64> {
+    let mut sink = work.sink(relation)?;
+    let mut count = 0;
+    let written: Result<()> = async {
+        while let Some(batch) = rows.try_next().await.map_err(crate::from_datafusion)? {
+            count += batch.num_rows() as u64;
+            sink.write(conform(&batch, relation, sources)?).await?;
+        }
+        Ok(())
+    }
+    .await;
+    if let Err(error) = written {
+        sink.abort().await;
+        return Err(error);
+    }
+    let changes = sink.finish().await?;
+    work.push(changes)?;
+    Ok(count)
+}
+
+/// The types of the parameters of `INSERT … VALUES ($1, …)`: those of the columns that they stand for.
+pub fn parameter_types(scope: &Scope, insert: &ast::Insert) -> Result<Vec<(usize, Column)>> {
+    let relation = stream_sql::insertable(&target(scope, insert)?);
+    let columns = chosen(&relation, &insert.columns)?;
+    let mut found = Vec::new();
+    let Some(ast::SetExpr::Values(values)) = insert.source.as_ref().map(|query| query.body.as_ref()) else {
+        return Ok(found);
+    };
+    for (value, column) in values.rows.iter().flat_map(|row| row.content.iter().zip(&columns)) {
+        if let ast::Expr::Value(value) = value
+            && let ast::Value::Placeholder(name) = &value.value
+            && let Some(number) = name.strip_prefix('$').and_then(|digits| digits.parse::<usize>().ok())
+            && let Some(column) = relation.columns.get(*column)
+        {
+            found.push((number, column.clone()));
+        }
+    }
+    Ok(found)
+}
+
+fn target(scope: &Scope, insert: &ast::Insert) -> Result<Relation> {
+    match &insert.table {
+        ast::TableObject::TableName(name) => scope.relation(&name_parts(name)).cloned(),
+        other => Err(Error::new(Kind::Unsupported, format!("INSERT INTO {other} is not supported"))),
+    }
+}
+
+fn refuse_clauses(insert: &ast::Insert) -> Result<()> {
+    let refused = [
+        ("ON CONFLICT", insert.on.is_some()),
+        ("RETURNING", insert.returning.is_some()),
+        ("OVERWRITE", insert.overwrite),
+    ];
+    match refused.iter().find(|(_, given)| *given) {
+        Some((clause, _)) => Err(Error::new(Kind::Unsupported, format!("INSERT with {clause} is not supported"))),
+        None => Ok(()),
+    }
+}
+
+/// The indexes of the named columns; of all where none is named.
+fn chosen(relation: &Relation, names: &[ast::ObjectName]) -> Result<Vec<usize>> {
+    if names.is_empty() {
+        return Ok((0..relation.columns.len()).collect());
+    }
+    let mut chosen = Vec::new();
+    for name in names {
+        let name = name_parts(name).pop().unwrap_or_default();
+        let index = column_index(relation, &name)?;
+        if chosen.contains(&index) {
+            return Err(Error::new(Kind::DuplicateColumn, format!("column \"{name}\" specified more than once")));
+        }
+        chosen.push(index);
+    }
+    Ok(chosen)
+}
+
+/// The index of a column by name; 42703.
+pub fn column_index(relation: &Relation, name: &str) -> Result<usize> {
+    let missing = || {
+        let message = format!("column \"{name}\" of relation \"{}\" does not exist", relation.name);
+        Error::new(Kind::UndefinedColumn, message)
+    };
+    relation.columns.iter().position(|column| column.name == name).ok_or_else(missing)
+}
+
+/// The indexes of identifiers among a relation's columns; of all where there are none.
+pub fn chosen_idents(relation: &Relation, names: &[ast::Ident]) -> Result<Vec<usize>> {
+    let names: Vec<ast::ObjectName> = names.iter().map(|name| vec![name.clone()].into()).collect();
+    chosen(relation, &names)
+}
+
+/// For each column of the relation: which of the given ones it is, or its default.
+pub async fn sources(scope: &Scope, relation: &Relation, columns: &[usize]) -> Result<Vec<Source>> {
+    let mut sources = Vec::with_capacity(relation.columns.len());
+    for (index, column) in relation.columns.iter().enumerate() {
+        sources.push(match columns.iter().position(|chosen| *chosen == index) {
+            Some(given) => Source::Input(given),
+            None => Source::Value(default_of(scope, column).await?),
+        });
+    }
+    Ok(sources)
+}
+
+async fn default_of(scope: &Scope, column: &Column) -> Result<ScalarValue> {
+    let Some(text) = &column.default else { return Ok(ScalarValue::Null) };
+    let query = ast::Statement::Query(tidegate_parser::parse_query(&format!("SELECT {text}"))?);
+    let planner = Planner::new(scope)?;
+    let rows = planner.stream(planner.plan(&query).await?).await?;
+    let batches: Vec<_> = rows.try_collect().await.map_err(crate::from_datafusion)?;
+    let value =
+        batches.iter().find(|batch| batch.num_rows() > 0).map(|batch| ScalarValue::try_from_array(batch.column(0), 0));
+    value.transpose().map_err(crate::from_datafusion).map(|value| value.unwrap_or(ScalarValue::Null))
+}
+
+/// The query with each DEFAULT in VALUES replaced by the column's own.
+fn with_defaults(query: &ast::Query, relation: &Relation, columns: &[usize]) -> Result<Box<ast::Query>> {
+    let mut query = query.clone();
+    let ast::SetExpr::Values(values) = query.body.as_mut() else { return Ok(Box::new(query)) };
+    for (expr, column) in values.rows.iter_mut().flat_map(|row| row.content.iter_mut().zip(columns)) {
+        if matches!(expr, ast::Expr::Identifier(word) if word.quote_style.is_none() && fold(word) == "default") {
+            *expr = match relation.columns.get(*column).and_then(|column| column.default.as_deref()) {
+                Some(text) => tidegate_parser::parse_expression(text)?,
+                None => ast::Expr::Value(ast::Value::Null.into()),
+            };
+        }
+    }
+    Ok(Box::new(query))
+}
+
+fn check_width(width: usize, columns: &[usize], insert: &ast::Insert) -> Result<()> {
+    if width > columns.len() {
+        return Err(Error::new(Kind::Syntax, "INSERT has more expressions than target columns"));
+    }
+    if width < columns.len() && !insert.columns.is_empty() {
+        return Err(Error::new(Kind::Syntax, "INSERT has more target columns than expressions"));
+    }
+    Ok(())
+}

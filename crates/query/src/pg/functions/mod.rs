@@ -1,0 +1,166 @@
+//! Postgres' system information functions, as the engine's scalar functions over a snapshot.
+//!
+//! Each is a row of a table: its name, how many arguments it takes, what it returns and how a row is answered.
+
+mod describe;
+mod look_up;
+mod privilege;
+mod session;
+mod text;
+
+use super::cell::{Cell, cells, column};
+use super::shape::arrow_type;
+use super::snapshot::PgSnapshot;
+use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+};
+use std::hash::{Hash, Hasher};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+/// Answers one row.
+type Answer = fn(&PgSnapshot, &[Cell]) -> tidegate_core::Result<Cell>;
+
+/// One function.
+pub struct Definition {
+    name: &'static str,
+    arguments: RangeInclusive<usize>,
+    /// The name of the type it returns in `pg_type`.
+    returns: &'static str,
+    /// Whether any NULL makes the result NULL.
+    strict: bool,
+    answer: Answer,
+}
+
+impl Definition {
+    /// Of any argument NULL makes NULL.
+    const fn strict(
+        name: &'static str,
+        arguments: RangeInclusive<usize>,
+        returns: &'static str,
+        answer: Answer,
+    ) -> Self {
+        Definition { name, arguments, returns, strict: true, answer }
+    }
+
+    /// Sees NULL arguments.
+    const fn lenient(
+        name: &'static str,
+        arguments: RangeInclusive<usize>,
+        returns: &'static str,
+        answer: Answer,
+    ) -> Self {
+        Definition { name, arguments, returns, strict: false, answer }
+    }
+}
+
+/// All functions, holding the snapshot.
+pub fn functions(snapshot: Arc<PgSnapshot>) -> Vec<Arc<ScalarUDF>> {
+    let tables = [describe::FUNCTIONS, look_up::FUNCTIONS, privilege::FUNCTIONS, session::FUNCTIONS, text::FUNCTIONS];
+    let all = tables.into_iter().flatten();
+    all.map(|definition| Arc::new(ScalarUDF::new_from_impl(Function::new(definition, &snapshot)))).collect()
+}
+
+/// Whether a name is one of [`functions`].
+pub fn is_known(name: &str) -> bool {
+    let tables = [describe::FUNCTIONS, look_up::FUNCTIONS, privilege::FUNCTIONS, session::FUNCTIONS, text::FUNCTIONS];
+    tables.into_iter().flatten().any(|definition| definition.name == name)
+}
+
+struct Function {
+    definition: &'static Definition,
+    snapshot: Arc<PgSnapshot>,
+    signature: Signature,
+    returns: DataType,
+}
+
+impl Function {
+    fn new(definition: &'static Definition, snapshot: &Arc<PgSnapshot>) -> Self {
+        let forms = definition.arguments.clone().map(|count| match count {
+            0 => TypeSignature::Nullary,
+            count => TypeSignature::Any(count),
+        });
+        let signature = Signature::one_of(forms.collect(), Volatility::Stable);
+        Function { definition, snapshot: Arc::clone(snapshot), signature, returns: arrow_type(definition.returns) }
+    }
+
+    fn answers(&self, arguments: &[Vec<Cell>], count: usize) -> Result<ArrayRef> {
+        let mut answers = Vec::with_capacity(count);
+        let mut row = Vec::with_capacity(arguments.len());
+        for index in 0..count {
+            row.clear();
+            row.extend(arguments.iter().filter_map(|column| column.get(index).cloned()));
+            answers.push(if self.definition.strict && row.contains(&Cell::Null) {
+                Cell::Null
+            } else {
+                (self.definition.answer)(&self.snapshot, &row)
+                    .map_err(|error| DataFusionError::External(Box::new(error)))?
+            });
+        }
+        Ok(column(&answers, &self.returns)?)
+    }
+}
+
+impl std::fmt::Debug for Function {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Function").field(&self.definition.name).finish()
+    }
+}
+
+impl PartialEq for Function {
+    fn eq(&self, other: &Self) -> bool {
+        self.definition.name == other.definition.name && Arc::ptr_eq(&self.snapshot, &other.snapshot)
+    }
+}
+
+impl Eq for Function {}
+
+impl Hash for Function {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.definition.name.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for Function {
+    fn name(&self) -> &str {
+        self.definition.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.returns.clone())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let scalar = args.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
+        let count = if scalar { 1 } else { args.number_rows };
+        let arrays = args.args.iter().map(|value| value.to_array(count)).collect::<Result<Vec<_>>>()?;
+        let arguments = arrays.iter().map(cells).collect::<std::result::Result<Vec<_>, _>>()?;
+        let answers = self.answers(&arguments, count)?;
+        if scalar {
+            return Ok(ColumnarValue::Scalar(datafusion::common::ScalarValue::try_from_array(&answers, 0)?));
+        }
+        Ok(ColumnarValue::Array(answers))
+    }
+}
+
+/// The object id of an argument; 0 when it is none.
+fn oid(arguments: &[Cell], place: usize) -> u32 {
+    arguments.get(place).and_then(Cell::oid).unwrap_or(0)
+}
+
+/// The text of an argument; empty when it is none.
+fn text(arguments: &[Cell], place: usize) -> &str {
+    arguments.get(place).and_then(Cell::text).unwrap_or_default()
+}
+
+/// Answers that say nothing, for what no object here has.
+fn nothing(_: &PgSnapshot, _: &[Cell]) -> tidegate_core::Result<Cell> {
+    Ok(Cell::Null)
+}

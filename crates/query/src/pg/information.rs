@@ -1,0 +1,286 @@
+//! Rows of `information_schema`.
+
+use super::cell::Cell;
+use super::names;
+use super::shape::{Rows, SHAPES, Shape};
+use super::snapshot::{PgRelation, PgSnapshot};
+use super::types;
+use arrow::array::RecordBatch;
+use datafusion::error::Result;
+
+/// Makes the rows of one view.
+type Maker = fn(&PgSnapshot, &mut Rows);
+
+/// Views that have rows here, by name.
+const MADE: &[(&str, Maker)] = &[
+    ("character_sets", character_sets),
+    ("columns", columns),
+    ("enabled_roles", enabled_roles),
+    ("information_schema_catalog_name", catalog_name),
+    ("role_table_grants", privileges),
+    ("schemata", schemata),
+    ("table_privileges", privileges),
+    ("tables", tables),
+    ("views", views),
+];
+
+/// What an owner may do with a table.
+const PRIVILEGES: &[&str] = &["INSERT", "SELECT", "UPDATE", "DELETE"];
+
+/// The rows of a view.
+pub fn rows(snapshot: &PgSnapshot, shape: &'static Shape) -> Result<RecordBatch> {
+    let mut rows = Rows::of(shape);
+    if let Some((_, make)) = MADE.iter().find(|(name, _)| *name == shape.name) {
+        make(snapshot, &mut rows);
+    }
+    Ok(rows.finish()?)
+}
+
+/// Whether a view of `information_schema` never has rows here.
+pub fn is_empty(name: &str) -> bool {
+    super::shape::information(name).is_some() && MADE.iter().all(|(made, _)| *made != name)
+}
+
+fn database(snapshot: &PgSnapshot) -> Cell {
+    snapshot.database.as_str().into()
+}
+
+fn schema(snapshot: &PgSnapshot, relation: &PgRelation) -> Cell {
+    names::schema_name(snapshot, relation.schema).into()
+}
+
+fn role(snapshot: &PgSnapshot, oid: u32) -> Cell {
+    snapshot.role(oid).map(|role| role.name.as_str()).into()
+}
+
+fn yes_no(yes: bool) -> Cell {
+    if yes { "YES" } else { "NO" }.into()
+}
+
+fn catalog_name(snapshot: &PgSnapshot, rows: &mut Rows) {
+    rows.push([("catalog_name", database(snapshot))]);
+}
+
+fn character_sets(snapshot: &PgSnapshot, rows: &mut Rows) {
+    rows.push([
+        ("character_set_name", "UTF8".into()),
+        ("character_repertoire", "UCS".into()),
+        ("form_of_use", "UTF8".into()),
+        ("default_collate_catalog", database(snapshot)),
+        ("default_collate_schema", "pg_catalog".into()),
+        ("default_collate_name", "C".into()),
+    ]);
+}
+
+fn enabled_roles(snapshot: &PgSnapshot, rows: &mut Rows) {
+    for role in &snapshot.roles {
+        rows.push([("role_name", role.name.as_str().into())]);
+    }
+}
+
+fn schemata(snapshot: &PgSnapshot, rows: &mut Rows) {
+    for (_, name, owner) in names::schemas(snapshot) {
+        rows.push([
+            ("catalog_name", database(snapshot)),
+            ("schema_name", name.into()),
+            ("schema_owner", role(snapshot, owner)),
+        ]);
+    }
+}
+
+fn tables(snapshot: &PgSnapshot, rows: &mut Rows) {
+    let mut push = |schema: Cell, name: &str, kind: char, insertable: bool| {
+        let kind = match kind {
+            'v' => "VIEW",
+            'f' => "FOREIGN",
+            _ => "BASE TABLE",
+        };
+        rows.push([
+            ("table_catalog", database(snapshot)),
+            ("table_schema", schema),
+            ("table_name", name.into()),
+            ("table_type", kind.into()),
+            ("is_insertable_into", yes_no(insertable)),
+            ("is_typed", yes_no(false)),
+        ]);
+    };
+    for shape in SHAPES.iter() {
+        push(shape.schema_name().into(), shape.name, shape.kind, false);
+    }
+    for relation in &snapshot.relations {
+        push(schema(snapshot, relation), &relation.name, relation.kind, relation.kind == 'r');
+    }
+}
+
+fn views(snapshot: &PgSnapshot, rows: &mut Rows) {
+    for relation in snapshot.relations.iter().filter(|relation| relation.kind == 'v') {
+        rows.push([
+            ("table_catalog", database(snapshot)),
+            ("table_schema", schema(snapshot, relation)),
+            ("table_name", relation.name.as_str().into()),
+            ("view_definition", relation.definition.as_deref().into()),
+            ("check_option", "NONE".into()),
+            ("is_updatable", yes_no(false)),
+            ("is_insertable_into", yes_no(false)),
+            ("is_trigger_updatable", yes_no(false)),
+            ("is_trigger_deletable", yes_no(false)),
+            ("is_trigger_insertable_into", yes_no(false)),
+        ]);
+    }
+}
+
+fn privileges(snapshot: &PgSnapshot, rows: &mut Rows) {
+    for relation in &snapshot.relations {
+        for privilege in PRIVILEGES {
+            rows.push([
+                ("grantor", role(snapshot, relation.owner)),
+                ("grantee", role(snapshot, relation.owner)),
+                ("table_catalog", database(snapshot)),
+                ("table_schema", schema(snapshot, relation)),
+                ("table_name", relation.name.as_str().into()),
+                ("privilege_type", (*privilege).into()),
+                ("is_grantable", yes_no(true)),
+                ("with_hierarchy", yes_no(*privilege == "SELECT")),
+            ]);
+        }
+    }
+}
+
+/// A column as the view `columns` shows it.
+struct Column<'a> {
+    schema: Cell,
+    table: &'a str,
+    place: usize,
+    name: &'a str,
+    type_oid: u32,
+    typmod: i32,
+    nullable: bool,
+    default: Cell,
+    updatable: bool,
+}
+
+fn columns(snapshot: &PgSnapshot, rows: &mut Rows) {
+    for shape in SHAPES.iter() {
+        for (index, column) in shape.columns.iter().enumerate() {
+            let of = Column {
+                schema: shape.schema_name().into(),
+                table: shape.name,
+                place: index + 1,
+                name: column.name,
+                type_oid: types::oid_of_catalog_name(column.type_name).unwrap_or(25),
+                typmod: -1,
+                nullable: !column.not_null,
+                default: Cell::Null,
+                updatable: false,
+            };
+            of.push(snapshot, rows);
+        }
+    }
+    for relation in &snapshot.relations {
+        for (index, column) in relation.columns.iter().enumerate() {
+            let of = Column {
+                schema: schema(snapshot, relation),
+                table: &relation.name,
+                place: index + 1,
+                name: &column.name,
+                type_oid: column.type_oid,
+                typmod: column.typmod,
+                nullable: !column.not_null,
+                default: column.default.as_deref().into(),
+                updatable: relation.kind == 'r',
+            };
+            of.push(snapshot, rows);
+        }
+    }
+}
+
+impl Column<'_> {
+    fn push(self, snapshot: &PgSnapshot, rows: &mut Rows) {
+        let found = types::find(self.type_oid);
+        let is_array = found.is_some_and(|found| found.element.is_some());
+        let data_type = if is_array { "ARRAY".to_string() } else { types::format(self.type_oid, None) };
+        let numeric = Numeric::of(self.type_oid, self.typmod);
+        let length = (matches!(self.type_oid, 1042 | 1043) && self.typmod > 4).then_some(self.typmod - 4);
+        let is_text = matches!(self.type_oid, 25 | 1042 | 1043);
+        rows.push([
+            ("table_catalog", database(snapshot)),
+            ("table_schema", self.schema),
+            ("table_name", self.table.into()),
+            ("column_name", self.name.into()),
+            ("ordinal_position", self.place.into()),
+            ("column_default", self.default),
+            ("is_nullable", yes_no(self.nullable)),
+            ("data_type", data_type.into()),
+            ("character_maximum_length", length.into()),
+            ("character_octet_length", is_text.then(|| length.map_or(1 << 30, |length| length * 4)).into()),
+            ("numeric_precision", numeric.precision.into()),
+            ("numeric_precision_radix", numeric.radix.into()),
+            ("numeric_scale", numeric.scale.into()),
+            ("datetime_precision", fraction_digits(self.type_oid).into()),
+            ("udt_catalog", database(snapshot)),
+            ("udt_schema", "pg_catalog".into()),
+            ("udt_name", found.map(|found| found.name.as_str()).into()),
+            ("dtd_identifier", self.place.to_string().into()),
+            ("is_self_referencing", yes_no(false)),
+            ("is_identity", yes_no(false)),
+            ("identity_cycle", yes_no(false)),
+            ("is_generated", "NEVER".into()),
+            ("is_updatable", yes_no(self.updatable)),
+        ]);
+    }
+}
+
+/// What the view says of a type of numbers.
+#[derive(Debug, Default, PartialEq)]
+struct Numeric {
+    precision: Option<i32>,
+    radix: Option<i32>,
+    scale: Option<i32>,
+}
+
+impl Numeric {
+    fn of(type_oid: u32, typmod: i32) -> Self {
+        let of = |precision, radix, scale| Numeric { precision, radix: Some(radix), scale };
+        match type_oid {
+            20 => of(Some(64), 2, Some(0)),
+            21 => of(Some(16), 2, Some(0)),
+            23 => of(Some(32), 2, Some(0)),
+            700 => of(Some(24), 2, None),
+            701 => of(Some(53), 2, None),
+            1700 if typmod >= 4 => of(Some((typmod - 4) >> 16), 10, Some((typmod - 4) & 0x7ff)),
+            1700 => of(None, 10, None),
+            _ => Numeric::default(),
+        }
+    }
+}
+
+/// Digits of a second's fraction.
+fn fraction_digits(type_oid: u32) -> Option<i32> {
+    match type_oid {
+        1082 => Some(0),
+        1083 | 1114 | 1184 | 1186 | 1266 => Some(6),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_described() {
+        let cases = [
+            (23, -1, (Some(32), Some(2), Some(0))),
+            (1700, (10 << 16 | 2) + 4, (Some(10), Some(10), Some(2))),
+            (1700, -1, (None, Some(10), None)),
+            (25, -1, (None, None, None)),
+        ];
+        for (oid, typmod, (precision, radix, scale)) in cases {
+            assert_eq!(Numeric::of(oid, typmod), Numeric { precision, radix, scale });
+        }
+        assert!(is_empty("key_column_usage") && !is_empty("columns") && !is_empty("planes"));
+        for (name, _) in MADE {
+            assert!(super::super::shape::information(name).is_some(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! Rows of `pg_catalog` that are made from the snapshot.
+
+use super::cell::Cell;
+use super::fixed;
+use super::names;
+use super::shape::{self, Rows, SHAPES, Shape};
+use super::snapshot::{PgColumn, PgRelation, PgSnapshot};
+use super::types;
+use arrow::array::RecordBatch;
+use datafusion::error::Result;
+
+/// The access method of tables, `heap`.
+const HEAP_OID: u32 = 2;
+/// The tablespace of everything, `pg_default`.
+const TABLESPACE_OID: u32 = 1663;
+/// The object id of the one database.
+const DATABASE_OID: u32 = 5;
+/// The encoding's number in Postgres: UTF8.
+const UTF8: i32 = 6;
+
+/// Makes the rows of one table.
+type Maker = fn(&PgSnapshot, &mut Rows);
+
+/// Tables made here, by name.
+pub const MADE: &[(&str, Maker)] = &[
+    ("pg_attrdef", attrdefs),
+    ("pg_attribute", attributes),
+    ("pg_authid", authids),
+    ("pg_class", classes),
+    ("pg_database", databases),
+    ("pg_description", descriptions),
+    ("pg_namespace", namespaces),
+    ("pg_roles", roles),
+    ("pg_settings", settings),
+    ("pg_shadow", users),
+    ("pg_stat_activity", activity),
+    ("pg_stat_database", stat_databases),
+    ("pg_stat_ssl", stat_ssl),
+    ("pg_stat_all_tables", stat_tables),
+    ("pg_stat_user_tables", stat_tables),
+    ("pg_statio_user_tables", stat_tables),
+    ("pg_tables", tables),
+    ("pg_user", users),
+    ("pg_views", views),
+];
+
+/// The rows of a table of `pg_catalog`: of its shape, and as many as there are.
+pub fn rows(snapshot: &PgSnapshot, shape: &'static Shape) -> Result<RecordBatch> {
+    if let Some((_, make)) = MADE.iter().find(|(name, _)| *name == shape.name) {
+        let mut rows = Rows::of(shape);
+        make(snapshot, &mut rows);
+        return Ok(rows.finish()?);
+    }
+    let known = fixed::rows(shape.name);
+    Ok(known.unwrap_or_else(|| RecordBatch::new_empty(shape.schema.clone())))
+}
+
+/// Whether a table of `pg_catalog` never has rows here.
+pub fn is_empty(name: &str) -> bool {
+    shape::pg(name).is_some() && !fixed::NAMES.contains(&name) && MADE.iter().all(|(made, _)| *made != name)
+}
+
+fn system_owner(snapshot: &PgSnapshot) -> u32 {
+    snapshot.roles.iter().find(|role| role.superuser).map_or(snapshot.user_oid, |role| role.oid)
+}
+
+fn namespaces(snapshot: &PgSnapshot, rows: &mut Rows) {
+    for (oid, name, owner) in names::schemas(snapshot) {
+        rows.push([("oid", oid.into()), ("nspname", name.into()), ("nspowner", owner.into())]);
+    }
+}
+
+fn databases(snapshot: &PgSnapshot, rows: &mut Rows) {
+    rows.push([
+        ("oid", DATABASE_OID.into()),
+        ("datname", snapshot.database.as_str().into()),
+        ("datdba", system_owner(snapshot).into()),
+        ("encoding", UTF8.into()),
+        ("datlocprovider", "c".into()),
+        ("datallowconn", true.into()),
+        ("datconnlimit", (-1).into()),
+        ("dattablespace", TABLESPACE_OID.into()),
+        ("datcollate", "C".into()),
+        ("datctype", "C".into()),
+    ]);
+}
+
+fn classes(snapshot: &PgSnapshot, rows: &mut Rows) {
+    let owner = system_owner(snapshot);
+    for shape in SHAPES.iter() {
+        let of = Class { oid: shape.oid, schema: shape.schema_oid(), name: shape.name, owner, kind: shape.kind };
+        of.push(rows, shape.columns.len(), -1);
+    }
+    for one in &snapshot.relations {
+        let of = Class { oid: one.oid, schema: one.schema, name: &one.name, owner: one.owner, kind: one.kind };
+        of.push(rows, one.columns.len(), one.rows);
+    }
+}
+
+/// The parts of a row of `pg_class` that differ.
+struct Class<'a> {
+    oid: u32,
+    schema: u32,
+    name: &'a str,
+    owner: u32,
+    kind: char,
+}
+
+impl Class<'_> {
+    fn push(&self, rows: &mut Rows, columns: usize, count: i64) {
+        let is_table = self.kind == 'r';
+        rows.push([
+            ("oid", self.oid.into()),
+            ("relname", self.name.into()),
+            ("relnamespace", self.schema.into()),
+            ("relowner", self.owner.into()),
+            ("relam", if is_table { HEAP_OID } else { 0 }.into()),
+            ("relfilenode", if is_table { self.oid } else { 0 }.into()),
+            ("reltuples", Cell::Float(count as f64)),
+            ("relpersistence", "p".into()),
+            ("relkind", self.kind.to_string().into()),
+            ("relnatts", columns.into()),
+            ("relhasrules", (self.kind == 'v').into()),
+            ("relispopulated", true.into()),
+            ("relreplident", if is_table { "d" } else { "n" }.into()),
+        ]);
+    }
+}
+
+fn attributes(snapshot: &PgSnapshot, rows: &mut Rows) {
+    for shape in SHAPES.iter() {
+        for (index, column) in shape.columns.iter().enumerate() {
+            let type_oid = types::oid_of_catalog_name(column.type_name).unwrap_or(25);
+            attribute(
+                rows,
+                shape.oid,
+                index,
+                Attribute { name: column.name, type_oid, typmod: -1, not_null: column.not_null, has_default: false },
+            );
+        }
+    }
+    for relation in &snapshot.relations {
+        for (index, column) in relation.columns.iter().enumerate() {
+            let of = Attribute {
+                name: &column.name,
+                type_oid: column.type_oid,
+                typmod: column.typmod,
+                not_null: column.not_null,
+                has_default: column.default.is_some(),
+            };
+            attribute(rows, relation.oid, index, of);
+        }
+    }
+}
+
+/// The parts of a row of `pg_attribute` that differ.
+struct Attribute<'a> {
+    name: &'a str,
+    type_oid: u32,
+    typmod: i32,
+    not_null: bool,
+    has_default: bool,
+}
+
+fn attribute(rows: &mut Rows, relation: u32, index: usize, of: Attribute<'_>) {
+    let known = types::find(of.type_oid);
+    rows.push([
+        ("attrelid", relation.into()),
+        ("attname", of.name.into()),
+        ("atttypid", of.type_oid.into()),
+        ("attstattarget", (-1).into()),
+        ("attlen", known.map_or(-1, |known| known.len).into()),
+        ("attnum", (index + 1).into()),
+        ("attndims", i32::from(known.is_some_and(|known| known.element.is_some())).into()),
+        ("attcacheoff", (-1).into()),
+        ("atttypmod", of.typmod.into()),
+        ("attbyval", known.is_some_and(|known| known.by_value).into()),
+        ("attalign", known.map_or("i", |known| known.align.as_str()).into()),
+        ("attstorage", known.map_or("p", |known| known.storage.as_str()).into()),
+        ("attnotnull", of.not_null.into()),
+        ("atthasdef", of.has_default.into()),
+        ("attislocal", true.into()),
+        ("attcollation", known.map_or(0, |known| known.collation).into()),
+    ]);
+}
+
+/// Each column that has a default, with its place from 1.
+fn defaults(relation: &PgRelation) -> impl Iterator<Item = (usize, &PgColumn, &String)> {
+    let columns = relation.columns.iter().enumerate();
+    columns.filter_map(|(index, column)| Some((index + 1, column, column.default.as_ref()?)))
+}
+
+fn attrdefs(snapshot: &PgSnapshot, rows: &mut Rows) {
+    for relation in &snapshot.relations {
+        for (number, _, default) in defaults(relation) {
+            rows.push([
+                // No two defaults may share it, and nothing else refers to it.
+                ("oid", Cell::Int((i64::from(relation.oid) << 11) + number as i64)),
+                ("adrelid", relation.oid.into()),
+                ("adnum", number.into()),
+                ("adbin", default.as_str().into()),
+            ]);
+        }
+    }
+}
+
+fn descriptions(snapshot: &PgSnapshot, rows: &mut Rows) {
+    let class = shape::pg("pg_class").map_or(0, |shape| shape.oid);
+    for relation in &snapshot.relations {
+        if let Some(comment) = &relation.comment {
+            rows.push([
+                ("objoid", relation.oid.into()),
+                ("classoid", class.into()),
+                ("objsubid", 0.into()),
+                ("description", comment.as_str().into()),
+            ]);
+        }
+    }
+}
+
+fn roles(snapshot: &PgSnapshot, rows: &mut Rows) {
+    for role in &snapshot.roles {
+        rows.push([
+            ("rolname", role.name.as_str().into()),
+            ("rolsuper", role.superuser.into()),
+            ("rolinherit", true.into()),
+            ("rolcreaterole", role.superuser.into()),
+            ("rolcreatedb", role.superuser.into()),
+            ("rolcanlogin", role.login.into()),
+            ("rolreplication", false.into()),
+            ("rolconnlimit", (-1).into()),
+            ("rolpassword", "********".into()),
+            ("rolbypassrls", role.superuser.into()),
+            ("oid", role.oid.into()),
+        ]);
+    }
+}
+
+fn authids(snapshot: &PgSnapshot, rows: &mut Rows) {
+    for role in &snapshot.roles {
+        rows.push([
+            ("oid", role.oid.into()),
+            ("rolname", role.name.as_str().into()),
+            ("rolsuper", role.superuser.into()),
+            ("rolinherit", true.into()),
+            ("rolcreaterole", role.superuser.into()),
+            ("rolcreatedb", role.superuser.into()),
+            ("rolcanlogin", role.login.into()),
+            ("rolbypassrls", role.superuser.into()),
+            ("rolconnlimit", (-1).into()),
+        ]);
+    }
+}
+
+fn users(snapshot: &PgSnapshot, rows: &mut Rows) {
+    for role in snapshot.roles.iter().filter(|role| role.login) {
+        rows.push([
+            ("usename", role.name.as_str().into()),
+            ("usesysid", role.oid.into()),
+            ("usecreatedb", role.superuser.into()),
+            ("usesuper", role.superuser.into()),
+            ("userepl", false.into()),
+            ("usebypassrls", role.superuser.into()),
+            ("passwd", "********".into()),
+        ]);
+    }
+}
+
+fn settings(snapshot: &PgSnapshot, rows: &mut Rows) {
+    for (name, value, help) in &snapshot.settings {
+        rows.push([
+            ("name", name.as_str().into()),
+            ("setting", value.as_str().into()),
+            ("category", "Settings".into()),
+            ("short_desc", help.as_str().into()),
+            ("context", "user".into()),
+            ("vartype", "string".into()),
+            ("source", "session".into()),
+            ("reset_val", value.as_str().into()),
+            ("pending_restart", false.into()),
+        ]);
+    }
+}
+
+fn activity(snapshot: &PgSnapshot, rows: &mut Rows) {
+    rows.push([
+        ("datid", DATABASE_OID.into()),
+        ("datname", snapshot.database.as_str().into()),
+        ("pid", snapshot.pid.into()),
+        ("usesysid", snapshot.user_oid.into()),
+        ("usename", snapshot.user.as_str().into()),
+        ("application_name", snapshot.setting("application_name").unwrap_or_default().into()),
+        ("state", "active".into()),
+        ("backend_type", "client backend".into()),
+    ]);
+}
+
+fn stat_databases(snapshot: &PgSnapshot, rows: &mut Rows) {
+    rows.push([("datid", DATABASE_OID.into()), ("datname", snapshot.database.as_str().into())]);
+}
+
+fn stat_ssl(snapshot: &PgSnapshot, rows: &mut Rows) {
+    rows.push([("pid", snapshot.pid.into())]);
+}
+
+fn stat_tables(snapshot: &PgSnapshot, rows: &mut Rows) {
+    for relation in snapshot.relations.iter().filter(|relation| relation.kind == 'r') {
+        rows.push([
+            ("relid", relation.oid.into()),
+            ("schemaname", names::schema_name(snapshot, relation.schema).into()),
+            ("relname", relation.name.as_str().into()),
+            ("n_live_tup", relation.rows.max(0).into()),
+        ]);
+    }
+}
+
+fn owner_name(snapshot: &PgSnapshot, oid: u32) -> Cell {
+    snapshot.role(oid).map(|role| role.name.as_str()).into()
+}
+
+fn tables(snapshot: &PgSnapshot, rows: &mut Rows) {
+    let system = owner_name(snapshot, system_owner(snapshot));
+    for shape in SHAPES.iter().filter(|shape| shape.kind == 'r') {
+        rows.push([
+            ("schemaname", shape.schema_name().into()),
+            ("tablename", shape.name.into()),
+            ("tableowner", system.clone()),
+            ("hasindexes", false.into()),
+        ]);
+    }
+    for relation in snapshot.relations.iter().filter(|relation| relation.kind == 'r') {
+        rows.push([
+            ("schemaname", names::schema_name(snapshot, relation.schema).into()),
+            ("tablename", relation.name.as_str().into()),
+            ("tableowner", owner_name(snapshot, relation.owner)),
+            ("hasindexes", false.into()),
+            ("hasrules", false.into()),
+            ("hastriggers", false.into()),
+            ("rowsecurity", false.into()),
+        ]);
+    }
+}
+
+fn views(snapshot: &PgSnapshot, rows: &mut Rows) {
+    let system = owner_name(snapshot, system_owner(snapshot));
+    for shape in SHAPES.iter().filter(|shape| shape.kind == 'v') {
+        rows.push([
+            ("schemaname", shape.schema_name().into()),
+            ("viewname", shape.name.into()),
+            ("viewowner", system.clone()),
+        ]);
+    }
+    for relation in snapshot.relations.iter().filter(|relation| relation.kind == 'v') {
+        rows.push([
+            ("schemaname", names::schema_name(snapshot, relation.schema).into()),
+            ("viewname", relation.name.as_str().into()),
+            ("viewowner", owner_name(snapshot, relation.owner)),
+            ("definition", relation.definition.as_deref().into()),
+        ]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_made_has_a_shape() {
+        for (name, _) in MADE {
+            assert!(shape::pg(name).is_some(), "{name}");
+        }
+        assert!(is_empty("pg_policy") && !is_empty("pg_class") && !is_empty("pg_type") && !is_empty("planes"));
+    }
+}

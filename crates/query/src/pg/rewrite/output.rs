@@ -1,0 +1,110 @@
+//! Names of columns as Postgres gives them, and `reg…` values as texts where they are shown.
+
+use super::super::functions;
+use super::{build, casts};
+use sqlparser::ast::{DataType, Expr, Ident, SelectItem, SetExpr};
+use tidegate_parser::fold;
+
+/// What Postgres calls a column that it has no name for.
+const NAMELESS: &str = "?column?";
+
+/// The outermost items of a statement: `reg…` values as texts, and our functions under Postgres' names.
+pub fn show(body: &mut SetExpr) {
+    match body {
+        SetExpr::Select(select) => {
+            let others = select.projection.iter().filter(|item| !is_ours(item));
+            let mut taken: Vec<String> = others.map(item_name).collect();
+            for item in select.projection.iter_mut().filter(|item| is_ours(item)) {
+                show_item(item, &mut taken);
+            }
+        }
+        SetExpr::SetOperation { left, right, .. } => {
+            show(left);
+            show(right);
+        }
+        _ => {}
+    }
+}
+
+/// Whether an item is a call of ours.
+fn is_ours(item: &SelectItem) -> bool {
+    match build::item_expr(item).map(build::bare) {
+        Some(Expr::Function(function)) => functions::is_known(&build::function_name(function)),
+        _ => false,
+    }
+}
+
+/// The engine refuses two columns of one name; the second gets a number.
+fn show_item(item: &mut SelectItem, taken: &mut Vec<String>) {
+    let named = matches!(item, SelectItem::ExprWithAlias { .. });
+    let mut name = item_name(item);
+    let Some(expr) = build::item_expr_mut(item) else { return };
+    let shown = casts::shown(super::calls::take(expr));
+    if named {
+        *expr = shown;
+        return;
+    }
+    if taken.contains(&name) {
+        name = fresh(&name, taken);
+    }
+    taken.push(name.clone());
+    *item = SelectItem::ExprWithAlias { expr: shown, alias: Ident::with_quote('"', name) };
+}
+
+/// The names of the columns that items make; nothing where there is a wildcard.
+pub fn names(items: &[SelectItem]) -> Option<Vec<String>> {
+    let wild = |item: &SelectItem| matches!(item, SelectItem::QualifiedWildcard(..) | SelectItem::Wildcard(_));
+    (!items.iter().any(wild)).then(|| items.iter().map(item_name).collect())
+}
+
+/// The name of an item's column.
+pub fn item_name(item: &SelectItem) -> String {
+    match item {
+        SelectItem::UnnamedExpr(expr) => name(expr).unwrap_or_else(|| NAMELESS.to_string()),
+        SelectItem::ExprWithAlias { alias, .. } => fold(alias),
+        _ => NAMELESS.to_string(),
+    }
+}
+
+/// A name like this one that is not taken yet.
+pub fn fresh(name: &str, taken: &[String]) -> String {
+    let numbered = (1..).map(|number| format!("{name}_{number}"));
+    numbered.into_iter().find(|name| !taken.contains(name)).unwrap_or_else(|| name.to_string())
+}
+
+/// The name that Postgres takes from an expression.
+fn name(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Nested(inner) => name(inner),
+        Expr::Identifier(ident) => Some(fold(ident)),
+        Expr::CompoundIdentifier(parts) => parts.last().map(fold),
+        Expr::Function(function) => {
+            let arguments = build::arguments(function);
+            match (casts::reg_of(expr), arguments.as_deref()) {
+                // The name of a cast is its operand's, or else the type's.
+                (Some(kind), Some([operand])) => Some(name(operand).unwrap_or_else(|| kind.to_string())),
+                _ => Some(build::function_name(function)),
+            }
+        }
+        Expr::Cast { expr, data_type, .. } => match name(expr) {
+            Some(name) => Some(name),
+            None => type_name(data_type),
+        },
+        Expr::Case { .. } => Some("case".to_string()),
+        Expr::Exists { .. } => Some("exists".to_string()),
+        Expr::Array(_) => Some("array".to_string()),
+        Expr::Subquery(query) => build::plain_select(query).and_then(|select| select.projection.first()).map(item_name),
+        _ => None,
+    }
+}
+
+fn type_name(data_type: &DataType) -> Option<String> {
+    Some(match data_type {
+        DataType::Text => "text".to_string(),
+        DataType::BigInt(_) => "int8".to_string(),
+        DataType::Int(_) | DataType::Integer(_) => "int4".to_string(),
+        DataType::SmallInt(_) => "int2".to_string(),
+        DataType::Boolean => "bool".to_string(),
+        _ => return None,
+    })
+}

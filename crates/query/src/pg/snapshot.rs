@@ -1,0 +1,111 @@
+//! What the catalogs show: a plain copy of what one statement sees, taken when it is planned.
+
+/// Everything `pg_catalog` and `information_schema` say of a server, as one session sees it.
+#[derive(Debug, Clone, Default)]
+pub struct PgSnapshot {
+    /// The database's name.
+    pub database: String,
+    /// Who asks.
+    pub user: String,
+    /// Its object id.
+    pub user_oid: u32,
+    /// The session's number.
+    pub pid: i32,
+    /// Schemas in which bare names are looked up.
+    pub search_path: Vec<String>,
+    /// Schemas; those of the system need not be among them.
+    pub schemas: Vec<PgSchema>,
+    /// Tables, external tables, streams and views.
+    pub relations: Vec<PgRelation>,
+    /// Users.
+    pub roles: Vec<PgRole>,
+    /// Name, value and description of each setting.
+    pub settings: Vec<(String, String, String)>,
+    /// What `version()` says.
+    pub version: String,
+}
+
+/// A schema.
+#[derive(Debug, Clone)]
+pub struct PgSchema {
+    /// Its object id.
+    pub oid: u32,
+    /// Its name.
+    pub name: String,
+    /// Object id of the role that owns it.
+    pub owner: u32,
+}
+
+/// A table, external table, stream or view.
+#[derive(Debug, Clone)]
+pub struct PgRelation {
+    /// Its object id.
+    pub oid: u32,
+    /// Object id of its schema.
+    pub schema: u32,
+    /// Its name.
+    pub name: String,
+    /// `r` for a table and a stream, `f` for an external table, `v` for a view.
+    pub kind: char,
+    /// Object id of the role that owns it.
+    pub owner: u32,
+    /// What COMMENT ON says of it.
+    pub comment: Option<String>,
+    /// Rows, as far as known; -1 when not.
+    pub rows: i64,
+    /// Columns in their order.
+    pub columns: Vec<PgColumn>,
+    /// Of a view: its query.
+    pub definition: Option<String>,
+}
+
+/// A column of a relation.
+#[derive(Debug, Clone)]
+pub struct PgColumn {
+    /// Its name.
+    pub name: String,
+    /// Object id of its type.
+    pub type_oid: u32,
+    /// The type's modifier, -1 for none.
+    pub typmod: i32,
+    /// Whether NULL is refused.
+    pub not_null: bool,
+    /// The default's text.
+    pub default: Option<String>,
+}
+
+/// A user.
+#[derive(Debug, Clone)]
+pub struct PgRole {
+    /// Its object id.
+    pub oid: u32,
+    /// Its name.
+    pub name: String,
+    /// Whether it may do everything.
+    pub superuser: bool,
+    /// Whether it can log in.
+    pub login: bool,
+}
+
+impl PgSnapshot {
+    /// The schema of an object id.
+    pub(super) fn schema(&self, oid: u32) -> Option<&PgSchema> {
+        self.schemas.iter().find(|schema| schema.oid == oid)
+    }
+
+    /// The relation of an object id.
+    pub(super) fn relation(&self, oid: u32) -> Option<&PgRelation> {
+        self.relations.iter().find(|relation| relation.oid == oid)
+    }
+
+    /// The role of an object id.
+    pub(super) fn role(&self, oid: u32) -> Option<&PgRole> {
+        self.roles.iter().find(|role| role.oid == oid)
+    }
+
+    /// The value of a setting.
+    pub(super) fn setting(&self, name: &str) -> Option<&str> {
+        let found = self.settings.iter().find(|(known, _, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value, _)| value.as_str())
+    }
+}

@@ -1,0 +1,114 @@
+//! The catalog as `pg_catalog` shows it.
+
+use crate::engine::DATABASE;
+use crate::pg::{PgColumn, PgRelation, PgRole, PgSchema, PgSnapshot};
+use crate::scope::Scope;
+use tidegate_catalog::{ADMIN, Column, Object, Relation, RelationKind, SqlType, State};
+
+/// What a scope sees.
+pub fn of(scope: &Scope) -> PgSnapshot {
+    let state = &scope.state;
+    let objects = || state.objects().map(|object| object.as_ref());
+    PgSnapshot {
+        database: DATABASE.to_string(),
+        user: scope.user.clone(),
+        user_oid: state.user(&scope.user).map_or(ADMIN, |user| user.oid),
+        pid: scope.pid,
+        search_path: scope.search_path.clone(),
+        schemas: objects()
+            .filter_map(|object| match object {
+                Object::Schema(schema) => Some(PgSchema { oid: schema.oid, name: schema.name.clone(), owner: ADMIN }),
+                _ => None,
+            })
+            .collect(),
+        relations: state.relations().map(|one| relation(state, one)).collect(),
+        roles: objects()
+            .filter_map(|object| match object {
+                Object::User(user) => {
+                    Some(PgRole { oid: user.oid, name: user.name.clone(), superuser: user.superuser, login: true })
+                }
+                _ => None,
+            })
+            .collect(),
+        settings: scope.settings.as_ref().clone(),
+        version: format!("PostgreSQL 15.0 (Tidegate {})", env!("CARGO_PKG_VERSION")),
+    }
+}
+
+fn relation(state: &State, relation: &Relation) -> PgRelation {
+    let (kind, definition) = match &relation.kind {
+        RelationKind::View(view) => ('v', Some(view.query.clone())),
+        RelationKind::External(_) => ('f', None),
+        RelationKind::Table(_) | RelationKind::Stream(_) => ('r', None),
+    };
+    let rows = state.files(relation.oid).map_or(-1, |files| i64::try_from(files.rows()).unwrap_or(i64::MAX));
+    PgRelation {
+        oid: relation.oid,
+        schema: relation.schema,
+        name: relation.name.clone(),
+        kind,
+        owner: relation.owner,
+        comment: relation.comment.clone(),
+        rows,
+        columns: relation.columns.iter().map(column).collect(),
+        definition,
+    }
+}
+
+fn column(column: &Column) -> PgColumn {
+    PgColumn {
+        name: column.name.clone(),
+        type_oid: column.sql_type.oid(),
+        typmod: column.sql_type.modifier(),
+        not_null: column.not_null,
+        default: column.default.clone(),
+    }
+}
+
+/// What Postgres stores beside a type's number.
+trait Modifier {
+    fn oid(&self) -> u32;
+    fn modifier(&self) -> i32;
+}
+
+impl Modifier for SqlType {
+    fn oid(&self) -> u32 {
+        match self {
+            SqlType::Bool => 16,
+            SqlType::Bytea => 17,
+            SqlType::Int8 => 20,
+            SqlType::Int2 => 21,
+            SqlType::Int4 => 23,
+            SqlType::Text => 25,
+            SqlType::Float4 => 700,
+            SqlType::Float8 => 701,
+            SqlType::Char(_) => 1042,
+            SqlType::Varchar(_) => 1043,
+            SqlType::Date => 1082,
+            SqlType::Time => 1083,
+            SqlType::Timestamp => 1114,
+            SqlType::Timestamptz => 1184,
+            SqlType::Interval => 1186,
+            SqlType::Numeric(..) => 1700,
+            SqlType::Uuid => 2950,
+            SqlType::Json | SqlType::Nested(_) => 3802,
+            SqlType::Array(item) => match item.as_ref() {
+                SqlType::Bool => 1000,
+                SqlType::Int2 => 1005,
+                SqlType::Int4 => 1007,
+                SqlType::Int8 => 1016,
+                SqlType::Float4 => 1021,
+                SqlType::Float8 => 1022,
+                _ => 1009,
+            },
+        }
+    }
+
+    fn modifier(&self) -> i32 {
+        match self {
+            SqlType::Varchar(n) | SqlType::Char(n) => i32::try_from(*n).unwrap_or(i32::MAX - 4) + 4,
+            SqlType::Numeric(precision, scale) => (i32::from(*precision) << 16 | i32::from(*scale) & 0x7ff) + 4,
+            _ => -1,
+        }
+    }
+}

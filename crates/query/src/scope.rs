@@ -1,0 +1,259 @@
+//! What a statement sees: one version of the state, and the names in it as the session looks them up.
+//!
+//! The engine's default schema is none of the user's: a bare name is looked up there along the search path.
+
+use crate::engine::{DATABASE, Engine};
+use crate::pg;
+use crate::planner::Planner;
+use crate::service::SystemTable;
+use async_trait::async_trait;
+use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemTable, SchemaProvider, TableProvider};
+use datafusion::datasource::ViewTable;
+use datafusion::error::{DataFusionError, Result as EngineResult};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use tidegate_catalog::{Object, Oid, Relation, RelationKind, State};
+use tidegate_core::{Error, Kind, Result};
+
+/// The engine's name for the schema that stands for the search path.
+pub const SEARCH_PATH: &str = "$search_path";
+/// Views in views: deeper ones are refused.
+const VIEW_DEPTH_MAX: usize = 32;
+
+/// What a statement sees. Clones are cheap.
+#[derive(Clone)]
+pub struct Scope {
+    /// The engine.
+    pub engine: Engine,
+    /// The version of the state, with the transaction's own changes.
+    pub state: Arc<State>,
+    /// Schemas in which bare names are looked up.
+    pub search_path: Vec<String>,
+    /// Who asks.
+    pub user: String,
+    /// The session's number.
+    pub pid: i32,
+    /// The session's time zone.
+    pub timezone: String,
+    /// Parallelism; 0 lets the engine choose.
+    pub partitions: usize,
+    /// Name and value and description of all settings.
+    pub settings: Arc<Vec<(String, String, String)>>,
+    /// Whether streams show their system columns.
+    pub system_columns: bool,
+    /// For CONSUME: the stream, and by shard the index at which reading begins.
+    pub consumed: Option<(Oid, Arc<BTreeMap<u32, u64>>)>,
+    /// For DML: the table whose rows show their places.
+    pub places_of: Option<Oid>,
+    /// How many views have been opened to get here.
+    pub depth: usize,
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope").field("position", &self.state.position).finish_non_exhaustive()
+    }
+}
+
+impl Scope {
+    /// The relation of a name as Postgres looks it up.
+    pub fn find(&self, schema: Option<&str>, name: &str) -> Option<&Relation> {
+        match schema {
+            Some(schema) => self.state.relation_named(schema, name),
+            None => self.search_path.iter().find_map(|schema| self.state.relation_named(schema, name)),
+        }
+    }
+
+    /// The relation of a name in its parts.
+    pub fn find_parts(&self, parts: &[String]) -> Option<&Relation> {
+        match parts {
+            [name] => self.find(None, name),
+            [schema, name] => self.find(Some(schema), name),
+            [database, schema, name] if database == DATABASE => self.find(Some(schema), name),
+            _ => None,
+        }
+    }
+
+    /// The relation of a name; 42P01.
+    pub fn relation(&self, parts: &[String]) -> Result<&Relation> {
+        self.find_parts(parts).ok_or_else(|| undefined_table(&parts.join(".")))
+    }
+
+    /// The schema and the name that a new relation gets. 3F000 for a schema that is not there.
+    pub fn place(&self, parts: &[String]) -> Result<(Oid, String)> {
+        let (schema, name) = match parts {
+            [name] => {
+                let none = || Error::new(Kind::UndefinedSchema, "no schema has been selected to create in");
+                (self.search_path.first().map(String::as_str).ok_or_else(none)?, name)
+            }
+            [schema, name] => (schema.as_str(), name),
+            [_, schema, name] => (schema.as_str(), name),
+            _ => return Err(Error::new(Kind::Syntax, format!("improper relation name: {}", parts.join(".")))),
+        };
+        let found = self.state.find(tidegate_catalog::Space::Schema, schema);
+        let oid = found.map(|object| object.oid()).ok_or_else(|| undefined_schema(schema))?;
+        Ok((oid, name.clone()))
+    }
+
+    async fn provider(&self, relation: &Relation) -> Result<Arc<dyn TableProvider>> {
+        if let RelationKind::View(view) = &relation.kind {
+            return self.view(relation, view).await;
+        }
+        for service in self.engine.services() {
+            if let Some(provider) = service.provider(self, relation).await? {
+                return Ok(provider);
+            }
+        }
+        Err(Error::internal(format!("nothing reads the {} \"{}\"", relation.kind.noun(), relation.name)))
+    }
+
+    async fn view(&self, relation: &Relation, view: &tidegate_catalog::ViewSpec) -> Result<Arc<dyn TableProvider>> {
+        if self.depth >= VIEW_DEPTH_MAX {
+            return Err(Error::new(Kind::ProgramLimit, format!("view \"{}\" is nested too deeply", relation.name)));
+        }
+        let inner = Scope {
+            search_path: view.search_path.clone(),
+            depth: self.depth + 1,
+            // A `*` in the view stands for what it stood for when the view was made.
+            system_columns: false,
+            ..self.clone()
+        };
+        let query = tidegate_parser::ast::Statement::Query(tidegate_parser::parse_query(&view.query)?);
+        let plan = Box::pin(Planner::new(&inner)?.plan(&query))
+            .await
+            .map_err(|error| error.context(format_args!("view \"{}\"", relation.name)))?;
+        let plan = crate::conform::renamed(plan, &relation.columns)?;
+        Ok(Arc::new(ViewTable::new(plan, Some(view.query.clone()))))
+    }
+
+    async fn path(&self, url: &str) -> Result<Arc<dyn TableProvider>> {
+        for service in self.engine.services() {
+            if let Some(provider) = service.path(self, url).await? {
+                return Ok(provider);
+            }
+        }
+        Err(Error::new(Kind::UndefinedTable, format!("\"{url}\" is not a path that can be read")))
+    }
+
+    fn system_table(&self, namespace: &str, name: &str) -> Option<&SystemTable> {
+        self.engine.system_tables().iter().find(|table| table.namespace == namespace && table.name == name)
+    }
+
+    /// The same names for the engine.
+    pub fn catalogs(&self) -> Arc<dyn CatalogProviderList> {
+        let snapshot = Arc::new(crate::pg_snapshot::of(self));
+        Arc::new(Database { scope: self.clone(), snapshot })
+    }
+}
+
+/// 42P01 in Postgres' words.
+pub fn undefined_table(name: &str) -> Error {
+    Error::new(Kind::UndefinedTable, format!("relation \"{name}\" does not exist"))
+}
+
+/// 3F000 in Postgres' words.
+pub fn undefined_schema(name: &str) -> Error {
+    Error::new(Kind::UndefinedSchema, format!("schema \"{name}\" does not exist"))
+}
+
+/// The one database, as the engine's catalog list and as its only catalog.
+#[derive(Debug, Clone)]
+struct Database {
+    scope: Scope,
+    snapshot: Arc<pg::PgSnapshot>,
+}
+
+impl CatalogProviderList for Database {
+    fn register_catalog(&self, _: String, _: Arc<dyn CatalogProvider>) -> Option<Arc<dyn CatalogProvider>> {
+        None
+    }
+
+    fn catalog_names(&self) -> Vec<String> {
+        vec![DATABASE.to_string()]
+    }
+
+    fn catalog(&self, name: &str) -> Option<Arc<dyn CatalogProvider>> {
+        (name == DATABASE).then(|| Arc::new(self.clone()) as Arc<dyn CatalogProvider>)
+    }
+}
+
+impl CatalogProvider for Database {
+    fn schema_names(&self) -> Vec<String> {
+        let own = self.scope.state.objects().filter_map(|object| match object.as_ref() {
+            Object::Schema(schema) => Some(schema.name.clone()),
+            _ => None,
+        });
+        own.chain(["pg_catalog".to_string(), "information_schema".to_string()]).collect()
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        match name {
+            "pg_catalog" => Some(pg::pg_catalog(Arc::clone(&self.snapshot))),
+            "information_schema" => Some(pg::information_schema(Arc::clone(&self.snapshot))),
+            _ => Some(Arc::new(Namespace { database: self.clone(), name: name.to_string() })),
+        }
+    }
+}
+
+/// A schema, or the search path.
+#[derive(Debug)]
+struct Namespace {
+    database: Database,
+    name: String,
+}
+
+#[async_trait]
+impl SchemaProvider for Namespace {
+    fn table_names(&self) -> Vec<String> {
+        let scope = &self.database.scope;
+        let here = scope.state.relations().filter(|relation| scope.state.schema_name(relation.schema) == self.name);
+        here.map(|relation| relation.name.clone()).collect()
+    }
+
+    async fn table(&self, name: &str) -> EngineResult<Option<Arc<dyn TableProvider>>> {
+        let scope = &self.database.scope;
+        let found = if self.name == SEARCH_PATH {
+            self.along_the_path(name).await
+        } else if let Some(table) = scope.system_table(&self.name, name) {
+            system(table, scope).map(Some)
+        } else {
+            match scope.find(Some(&self.name), name) {
+                Some(relation) => scope.provider(relation).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        found.map_err(|error| DataFusionError::External(Box::new(error)))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.name == SEARCH_PATH || self.database.scope.find(Some(&self.name), name).is_some()
+    }
+}
+
+impl Namespace {
+    /// As in Postgres, `pg_catalog` comes first unless the path names it.
+    async fn along_the_path(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        let scope = &self.database.scope;
+        if name.contains("://") || name.starts_with('/') {
+            return scope.path(name).await.map(Some);
+        }
+        let engine = |error| crate::from_datafusion(error);
+        if name.starts_with("pg_")
+            && let Some(table) =
+                pg::pg_catalog(Arc::clone(&self.database.snapshot)).table(name).await.map_err(engine)?
+        {
+            return Ok(Some(table));
+        }
+        match scope.find(None, name) {
+            Some(relation) => scope.provider(relation).await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+fn system(table: &SystemTable, scope: &Scope) -> Result<Arc<dyn TableProvider>> {
+    let batch = (table.rows)(&scope.state)?;
+    let provider = MemTable::try_new(Arc::clone(&table.schema), vec![vec![batch]]).map_err(crate::from_datafusion)?;
+    Ok(Arc::new(provider))
+}

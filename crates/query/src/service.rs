@@ -1,0 +1,77 @@
+//! What a service offers to the statements of a session. Services do not know each other; they meet in a transaction.
+
+use crate::engine::Engine;
+use crate::outcome::Outcome;
+use crate::scope::Scope;
+use crate::work::Work;
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::TableProvider;
+use datafusion::common::ScalarValue;
+use std::sync::Arc;
+use tidegate_catalog::{Change, Relation, State};
+use tidegate_core::Result;
+use tidegate_parser::Statement;
+
+/// A service: the statements and relations of one part of the server.
+#[async_trait]
+pub trait Service: Send + Sync {
+    /// A relation as the engine scans it. None: it is another service's.
+    async fn provider(&self, _scope: &Scope, _relation: &Relation) -> Result<Option<Arc<dyn TableProvider>>> {
+        Ok(None)
+    }
+
+    /// What stands at a path in quotes at a table's place. None: another service may know.
+    async fn path(&self, _scope: &Scope, _url: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        Ok(None)
+    }
+
+    /// Takes rows for a relation. None: it is another service's.
+    fn sink(&self, _engine: &Engine, _state: &State, _relation: &Relation) -> Result<Option<Box<dyn TableSink>>> {
+        Ok(None)
+    }
+
+    /// Performs a statement. None: it is another service's.
+    async fn execute(
+        &self,
+        _work: &mut Work<'_>,
+        _statement: &Statement,
+        _values: &[ScalarValue],
+    ) -> Result<Option<Outcome>> {
+        Ok(None)
+    }
+
+    /// The tables in which it tells what it does.
+    fn system_tables(&self) -> Vec<SystemTable> {
+        Vec::new()
+    }
+}
+
+/// Takes rows for a relation and says what a transaction must change to have them. Dropping it leaves nothing that can
+/// be read.
+#[async_trait]
+pub trait TableSink: Send {
+    /// Takes rows with the relation's columns, in their order and of their types.
+    async fn write(&mut self, batch: RecordBatch) -> Result<()>;
+    /// The changes.
+    async fn finish(self: Box<Self>) -> Result<Vec<Change>>;
+    /// Removes what has been written.
+    async fn abort(self: Box<Self>);
+}
+
+/// A table of the system, made anew when it is read.
+#[derive(Clone)]
+pub struct SystemTable {
+    /// Its schema.
+    pub namespace: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// Its columns.
+    pub schema: SchemaRef,
+    /// Its rows, as of a state.
+    pub rows: Rows,
+}
+
+/// Makes the rows of a table of the system from a state.
+pub type Rows = Arc<dyn Fn(&State) -> Result<RecordBatch> + Send + Sync>;

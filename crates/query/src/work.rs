@@ -1,0 +1,89 @@
+//! A statement's work: the session it is done for, and the transaction that takes its changes.
+
+use crate::engine::Engine;
+use crate::outcome::Notice;
+use crate::planner::Planner;
+use crate::scope::Scope;
+use crate::service::TableSink;
+use datafusion::execution::SendableRecordBatchStream;
+use std::sync::Arc;
+use tidegate_catalog::{Change, Relation, State, Transaction};
+use tidegate_core::{Error, Kind, Result};
+use tidegate_parser::{ast, name_parts};
+
+/// What a service performs a statement with.
+pub struct Work<'a> {
+    /// What the statement sees. Its state is that of the statement's beginning.
+    pub scope: Scope,
+    /// Takes the changes.
+    pub transaction: &'a mut Transaction,
+    /// Whether an explicit block is open: what cannot be undone is refused in one.
+    pub in_block: bool,
+    /// What the client is told.
+    pub notices: &'a mut Vec<Notice>,
+}
+
+impl Work<'_> {
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.scope.engine
+    }
+
+    /// The state with the transaction's changes, those of this statement included.
+    pub fn state(&self) -> &Arc<State> {
+        self.transaction.state()
+    }
+
+    /// The relation of a name; 42P01.
+    pub fn relation(&self, name: &ast::ObjectName) -> Result<Relation> {
+        self.scope.relation(&name_parts(name)).cloned()
+    }
+
+    /// Adds changes to the transaction.
+    pub fn push(&mut self, changes: Vec<Change>) -> Result<()> {
+        self.transaction.push(changes)?;
+        self.scope.state = Arc::clone(self.transaction.state());
+        Ok(())
+    }
+
+    /// Plans and runs a query given as text.
+    pub async fn rows(&self, query: &str) -> Result<SendableRecordBatchStream> {
+        let query = ast::Statement::Query(tidegate_parser::parse_query(query)?);
+        let planner = Planner::new(&self.scope)?;
+        let plan = planner.plan(&query).await?;
+        planner.stream(plan).await
+    }
+
+    /// Where rows for a relation go. 0A000 or 42809 when it takes none.
+    pub fn sink(&self, relation: &Relation) -> Result<Box<dyn TableSink>> {
+        for service in self.engine().services() {
+            if let Some(sink) = service.sink(self.engine(), self.state(), relation)? {
+                return Ok(sink);
+            }
+        }
+        let message = format!("cannot insert into {} \"{}\"", relation.kind.noun(), relation.name);
+        Err(Error::new(Kind::WrongObjectType, message))
+    }
+
+    /// Tells the client something that does no harm.
+    pub fn notice(&mut self, message: impl Into<String>) {
+        self.tell("NOTICE", "00000", message.into());
+    }
+
+    /// Tells the client something that it should know.
+    pub fn warn(&mut self, code: &str, message: impl Into<String>) {
+        self.tell("WARNING", code, message.into());
+    }
+
+    fn tell(&mut self, severity: &str, code: &str, message: String) {
+        self.notices.push(Notice { severity: severity.into(), code: code.into(), message, hint: None });
+    }
+
+    /// 25001 for a statement whose effect cannot be rolled back.
+    pub fn refuse_in_block(&self, what: &str) -> Result<()> {
+        match self.in_block {
+            true => Err(Error::new(Kind::ActiveTransaction, format!("{what} cannot run inside a transaction block"))),
+            false => Ok(()),
+        }
+    }
+}

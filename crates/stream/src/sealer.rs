@@ -1,0 +1,180 @@
+//! The sealer: turns tails into segments, and lets go of what retention no longer keeps.
+
+use crate::segment;
+use crate::streams::{Streams, find_stream};
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate_catalog::{Change, Chunk, Oid, RelationKind, Shard, State};
+use tidegate_core::{Kind, Result};
+use tidegate_storage::{S3Access, object_error};
+use tokio_util::sync::CancellationToken;
+
+/// Bytes of a shard's tail that are sealed at once.
+const SEAL_BYTES: usize = 32 << 20;
+/// Most bytes of one segment, before compression.
+const SEGMENT_BYTES_MAX: usize = 64 << 20;
+/// Age of a tail's first record at which it is sealed whatever its size, in milliseconds.
+const SEAL_AGE_MS: i64 = 5 * 60 * 1000;
+/// How often tails are looked at.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+impl Streams {
+    /// Seals and trims until the token is cancelled.
+    pub async fn keep_sealed(self, stop: CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(LOOK_INTERVAL)).await.is_some() {
+            let now_ms = self.catalog().clock().now_ms();
+            if let Err(error) = self.seal_where(|shard| is_due(shard, now_ms)).await {
+                tracing::warn!(%error, "a tail could not be sealed; the log has it");
+            }
+            if let Err(error) = self.trim_all(now_ms).await {
+                tracing::warn!(%error, "old records could not be trimmed");
+            }
+            self.remove_free().await;
+        }
+    }
+
+    /// Seals every tail: CHECKPOINT.
+    pub async fn seal_all(&self) -> Result<()> {
+        self.seal_where(|shard| !shard.tail.is_empty()).await
+    }
+
+    async fn seal_where(&self, due: impl Fn(&Shard) -> bool) -> Result<()> {
+        let state = self.catalog().state();
+        for (stream, shard) in all_shards(&state).filter(|(_, shard)| due(shard)) {
+            self.seal(&state, stream, shard).await?;
+        }
+        Ok(())
+    }
+
+    async fn seal(&self, state: &State, stream: Oid, shard: &Shard) -> Result<()> {
+        let (relation, spec) = find_stream(state, stream)?;
+        for chunks in pieces(shard) {
+            let segment =
+                segment::write(self.stores(), Arc::clone(self.decoder()), relation, spec, &shard.spec, chunks).await?;
+            let sealed = Change::Seal { stream, shard: shard.spec.number, segment };
+            match self.catalog().commit(vec![sealed]).await {
+                // Dropped, trimmed or sealed by another meanwhile: nothing is lost.
+                Err(error) if error.kind() == Kind::Conflict => return Ok(()),
+                other => drop(other?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets go of records older than their stream's retention.
+    pub async fn trim_all(&self, now_ms: i64) -> Result<()> {
+        let state = self.catalog().state();
+        for (stream, shard) in all_shards(&state) {
+            let (_, spec) = find_stream(&state, stream)?;
+            let Some(oldest) = horizon(shard, now_ms - spec.retention_ms) else { continue };
+            let gone = shard.segments.values().filter(|segment| segment.end <= oldest);
+            let urls: Vec<String> = gone.map(|segment| format!("{}/{}", spec.location, segment.path)).collect();
+            let trim = Change::Trim { stream, shard: shard.spec.number, oldest };
+            let receipt = self.catalog().commit(vec![trim]).await?;
+            self.catalog().retire(receipt.position, urls);
+        }
+        Ok(())
+    }
+
+    /// Deletes the objects that have been let go of and that nobody reads any more.
+    pub async fn remove_free(&self) {
+        for url in self.catalog().free() {
+            let removed = match self.stores().resolve(&url, &S3Access::default()) {
+                Ok(place) => {
+                    use object_store::ObjectStoreExt;
+                    place.store.delete(&place.path).await.map_err(|error| object_error(error, &url))
+                }
+                Err(error) => Err(error),
+            };
+            match removed {
+                Err(error) if error.kind() != Kind::UndefinedFile => {
+                    tracing::warn!(%error, "an object that is no longer needed could not be removed");
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn all_shards(state: &State) -> impl Iterator<Item = (Oid, &Arc<Shard>)> {
+    let streams = state.relations().filter(|relation| matches!(relation.kind, RelationKind::Stream(_)));
+    streams.flat_map(|stream| state.shards(stream.oid).map(|shard| (stream.oid, shard)))
+}
+
+fn is_due(shard: &Shard, now_ms: i64) -> bool {
+    let old = shard.tail.front().is_some_and(|chunk| chunk.arrival_ms < now_ms - SEAL_AGE_MS);
+    old || shard.tail_bytes() >= SEAL_BYTES
+}
+
+/// The tail in pieces that make a segment each.
+fn pieces(shard: &Shard) -> Vec<Vec<Arc<Chunk>>> {
+    let (mut pieces, mut piece, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for chunk in &shard.tail {
+        if bytes >= SEGMENT_BYTES_MAX {
+            pieces.push(std::mem::take(&mut piece));
+            bytes = 0;
+        }
+        bytes += chunk.records.bytes();
+        piece.push(Arc::clone(chunk));
+    }
+    if !piece.is_empty() {
+        pieces.push(piece);
+    }
+    pieces
+}
+
+/// The index from which on records are kept, when older ones can go.
+fn horizon(shard: &Shard, cutoff_ms: i64) -> Option<u64> {
+    let sealed = shard.segments.values().take_while(|segment| segment.last_ms < cutoff_ms).map(|segment| segment.end);
+    let tail = shard.tail.iter().take_while(|chunk| chunk.arrival_ms < cutoff_ms).map(|chunk| chunk.end());
+    let all_sealed_old = shard.segments.get_max().is_none_or(|(_, segment)| segment.last_ms < cutoff_ms);
+    let end = if all_sealed_old { sealed.chain(tail).max() } else { sealed.max() };
+    end.filter(|end| *end > shard.oldest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_catalog::{RecordsBuilder, Segment, even_shards};
+
+    fn shard(segments: &[(u64, u64, i64)], tail: &[(u64, i64)]) -> Shard {
+        let mut shard = Shard::new(even_shards(1, 0).unwrap().remove(0));
+        for (first, end, last_ms) in segments {
+            shard.next = *end;
+            shard.seal(Segment {
+                first: *first,
+                end: *end,
+                first_ms: 0,
+                last_ms: *last_ms,
+                path: String::new(),
+                bytes: 0,
+            });
+        }
+        for (first, arrival_ms) in tail {
+            let mut builder = RecordsBuilder::default();
+            builder.push("k", b"d").unwrap();
+            shard.append(Chunk { first: *first, arrival_ms: *arrival_ms, position: 1, records: builder.finish() });
+        }
+        shard
+    }
+
+    #[test]
+    fn what_is_wholly_old_goes() {
+        let cases: [(&[(u64, u64, i64)], &[(u64, i64)], i64, Option<u64>); 5] = [
+            (&[], &[], 100, None),
+            (&[(0, 5, 10), (5, 9, 20)], &[(9, 30)], 15, Some(5)),
+            (&[(0, 5, 10), (5, 9, 20)], &[(9, 30)], 25, Some(9)),
+            (&[(0, 5, 10)], &[(5, 12), (6, 30)], 25, Some(6)),
+            (&[(0, 5, 10)], &[(5, 12)], 5, None),
+        ];
+        for (segments, tail, cutoff, expected) in cases {
+            assert_eq!(horizon(&shard(segments, tail), cutoff), expected, "{segments:?} {tail:?} {cutoff}");
+        }
+    }
+
+    #[test]
+    fn a_tail_is_due_by_age_or_size() {
+        assert!(!is_due(&shard(&[], &[(0, 1000)]), 1000 + SEAL_AGE_MS));
+        assert!(is_due(&shard(&[], &[(0, 1000)]), 1001 + SEAL_AGE_MS));
+    }
+}

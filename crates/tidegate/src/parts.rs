@@ -1,0 +1,57 @@
+//! The server's parts, plugged together: the one place that knows them all.
+
+use std::sync::Arc;
+use tidegate_catalog::Catalog;
+use tidegate_core::{Clock, Result, Rng, Settings};
+use tidegate_lake::{LakeService, restore_settings};
+use tidegate_query::stream_sql::{RecordCodec, StreamService};
+use tidegate_query::{Engine, Service};
+use tidegate_storage::{DataDir, Stores};
+use tidegate_stream::Streams;
+use tidegate_warehouse::{DeltaLog, Warehouse};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Everything that stands behind the ports.
+pub struct Parts {
+    /// What the server knows.
+    pub catalog: Catalog,
+    /// Statements and sessions.
+    pub engine: Engine,
+    /// Streams.
+    pub streams: Streams,
+}
+
+impl Parts {
+    /// Opens what a data directory holds.
+    pub fn open(directory: &DataDir, settings: &Settings) -> Result<Self> {
+        let (clock, rng) = (Clock::system(), Rng::system());
+        let stores = Arc::new(Stores::new());
+        let exporter = Arc::new(DeltaLog::new(Arc::clone(&stores), clock.clone()));
+        let catalog = Catalog::open(directory, clock, exporter)?;
+        restore_settings(&catalog.state(), settings);
+        let streams = Streams::new(catalog.clone(), Arc::clone(&stores), Arc::new(RecordCodec));
+        let engine = Engine::new(settings.clone(), rng, catalog.clone(), stores, objects_url(directory)?)?;
+        let services: Vec<Arc<dyn Service>> =
+            vec![Arc::new(StreamService::new(streams.clone())), Arc::new(LakeService), Arc::new(Warehouse)];
+        engine.plug(services);
+        Ok(Parts { catalog, engine, streams })
+    }
+
+    /// Starts what works on its own until the token is cancelled.
+    pub fn spawn(&self, shutdown: &CancellationToken) -> Vec<JoinHandle<()>> {
+        let flushed = self.catalog.clone().keep_flushed();
+        let stop = shutdown.clone();
+        let flush = tokio::spawn(async move {
+            stop.run_until_cancelled(flushed).await;
+        });
+        vec![flush, tokio::spawn(self.streams.clone().keep_sealed(shutdown.clone()))]
+    }
+}
+
+/// URL of the folder of tables and segments; no slash at its end.
+fn objects_url(directory: &DataDir) -> Result<String> {
+    let folder = directory.objects();
+    std::fs::create_dir_all(&folder)?;
+    Ok(format!("file://{}", folder.canonicalize()?.display()))
+}

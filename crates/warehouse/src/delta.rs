@@ -1,0 +1,219 @@
+//! The Delta log of managed tables: an export of what the catalog has committed, never a place of decisions.
+//!
+//! Protocol: https://github.com/delta-io/delta/blob/master/PROTOCOL.md
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::Arc;
+use tidegate_catalog::{Change, Column, DataFile, Exporter, Oid, Relation, SqlType, State, TableSpec};
+use tidegate_core::{Clock, Error, Kind, Result};
+use tidegate_storage::{Place, S3Access, Stores, object_error};
+
+/// Writes `_delta_log` beside the files of each managed table.
+pub struct DeltaLog {
+    stores: Arc<Stores>,
+    clock: Clock,
+    // One writer for each table at a time: versions must appear in order.
+    writing: Mutex<HashMap<Oid, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl DeltaLog {
+    /// Over the server's stores.
+    pub fn new(stores: Arc<Stores>, clock: Clock) -> Self {
+        DeltaLog { stores, clock, writing: Mutex::default() }
+    }
+
+    async fn put(&self, location: &str, version: u64, text: &str) -> Result<()> {
+        let url = format!("{location}/_delta_log/{version:020}.json");
+        let Place { store, path, .. } = self.stores.resolve(&url, &S3Access::default())?;
+        let payload = PutPayload::from_bytes(Bytes::copy_from_slice(text.as_bytes()));
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match store.put_opts(&path, payload, options).await {
+            Ok(_) => Ok(()),
+            Err(object_store::Error::AlreadyExists { .. }) => {
+                let there = store.get(&path).await.map_err(|error| object_error(error, &url))?;
+                let there = there.bytes().await.map_err(|error| object_error(error, &url))?;
+                if there == text.as_bytes() {
+                    return Ok(());
+                }
+                Err(Error::new(Kind::DataCorrupted, format!("{url} was written by somebody else"))
+                    .hint("Only this server may write to the folders of its tables."))
+            }
+            Err(error) => Err(object_error(error, &url)),
+        }
+    }
+}
+
+#[async_trait]
+impl Exporter for DeltaLog {
+    fn render(&self, table: Oid, before: &State, after: &State, changes: &[Change]) -> Result<Option<Arc<str>>> {
+        let Some((relation, spec)) = after.table(table) else { return Ok(None) };
+        let now_ms = self.clock.now_ms();
+        let mut actions = Vec::new();
+        let old = before.table(table).map(|(relation, _)| relation);
+        if old.is_none() {
+            actions.push(protocol(relation));
+        }
+        if old.is_none_or(|old| old.columns != relation.columns || old.name != relation.name) {
+            actions.push(metadata(relation, spec));
+        }
+        for change in changes {
+            match change {
+                Change::AddFiles { table: own, files } if *own == table => actions.extend(files.iter().map(add)),
+                Change::RemoveFiles { table: own, files, .. } if *own == table => {
+                    let known = before.files(table);
+                    let files = files.iter().filter_map(|id| known.and_then(|known| known.files.get(id)));
+                    actions.extend(files.map(|file| remove(file, now_ms)));
+                }
+                _ => {}
+            }
+        }
+        if actions.is_empty() {
+            return Ok(None);
+        }
+        let engine = format!("tidegate/{}", env!("CARGO_PKG_VERSION"));
+        actions.push(json!({"commitInfo": {"timestamp": now_ms, "operation": "WRITE", "engineInfo": engine}}));
+        let lines: Vec<String> = actions.iter().map(Value::to_string).collect();
+        Ok(Some(lines.join("\n").into()))
+    }
+
+    async fn write(&self, table: Oid, state: &State) -> Result<Option<u64>> {
+        let lock = Arc::clone(self.writing.lock().entry(table).or_default());
+        let _own = lock.lock().await;
+        let (Some((_, spec)), Some(files)) = (state.table(table), state.files(table)) else { return Ok(None) };
+        let mut last = None;
+        for (version, text) in &files.outbox {
+            self.put(&spec.location, *version, text).await?;
+            last = Some(*version);
+        }
+        Ok(last)
+    }
+}
+
+/// Timestamps without a time zone are a feature of the table in Delta; everything else is version 1 and 2.
+fn protocol(relation: &Relation) -> Value {
+    if relation.columns.iter().any(|column| column.sql_type == SqlType::Timestamp) {
+        let features = ["timestampNtz"];
+        return json!({"protocol": {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": features, "writerFeatures": features}});
+    }
+    json!({"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}})
+}
+
+fn metadata(relation: &Relation, spec: &TableSpec) -> Value {
+    let fields: Vec<Value> = relation.columns.iter().map(field).collect();
+    let schema = json!({"type": "struct", "fields": fields}).to_string();
+    json!({"metaData": {
+        "id": spec.delta_id,
+        "name": relation.name,
+        "format": {"provider": "parquet", "options": {}},
+        "schemaString": schema,
+        "partitionColumns": [],
+        "configuration": {},
+        "createdTime": relation.created_ms,
+    }})
+}
+
+fn field(column: &Column) -> Value {
+    json!({"name": column.name, "type": delta_type(&column.sql_type), "nullable": true, "metadata": {}})
+}
+
+/// The nearest type that Delta has.
+fn delta_type(sql_type: &SqlType) -> Value {
+    let name = match sql_type {
+        SqlType::Bool => "boolean",
+        SqlType::Int2 => "short",
+        SqlType::Int4 => "integer",
+        SqlType::Int8 | SqlType::Time => "long",
+        SqlType::Float4 => "float",
+        SqlType::Float8 => "double",
+        SqlType::Numeric(precision, scale) => return json!(format!("decimal({precision},{scale})")),
+        SqlType::Bytea => "binary",
+        SqlType::Date => "date",
+        SqlType::Timestamp => "timestamp_ntz",
+        SqlType::Timestamptz => "timestamp",
+        SqlType::Array(item) => {
+            return json!({"type": "array", "elementType": delta_type(item), "containsNull": true});
+        }
+        _ => "string",
+    };
+    json!(name)
+}
+
+fn add(file: &DataFile) -> Value {
+    json!({"add": {
+        "path": file.path,
+        "partitionValues": {},
+        "size": file.bytes,
+        "modificationTime": file.created_ms,
+        "dataChange": true,
+        "stats": json!({"numRecords": file.rows}).to_string(),
+    }})
+}
+
+fn remove(file: &DataFile, now_ms: i64) -> Value {
+    json!({"remove": {
+        "path": file.path,
+        "deletionTimestamp": now_ms,
+        "dataChange": true,
+        "extendedFileMetadata": true,
+        "partitionValues": {},
+        "size": file.bytes,
+    }})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+    use tidegate_catalog::{ADMIN, Object, PUBLIC, RelationKind};
+    use tidegate_core::ManualClock;
+
+    fn table(revision: u64, columns: Vec<Column>) -> Change {
+        let spec = TableSpec { location: "file:///t".into(), delta_id: "id".into(), attributes: BTreeMap::new() };
+        let kind = RelationKind::Table(spec);
+        let relation = Relation {
+            oid: 20_000,
+            schema: PUBLIC,
+            name: "t".into(),
+            revision,
+            columns,
+            owner: ADMIN,
+            comment: None,
+            created_ms: 0,
+            kind,
+        };
+        Change::Put(Arc::new(Object::Relation(relation)))
+    }
+
+    fn kinds(log: &DeltaLog, before: &State, changes: &[Change]) -> (Vec<String>, State) {
+        let mut after = before.clone();
+        changes.iter().for_each(|change| after.apply(change, 1));
+        let text = log.render(20_000, before, &after, changes).unwrap();
+        let key = |line: &str| {
+            serde_json::from_str::<Value>(line).unwrap().as_object().unwrap().keys().next().unwrap().clone()
+        };
+        (text.map(|text| text.lines().map(key).collect()).unwrap_or_default(), after)
+    }
+
+    #[test]
+    fn a_version_tells_what_its_commit_did() {
+        let log = DeltaLog::new(Arc::new(Stores::new()), Clock::manual(ManualClock::at_ms(7)));
+        let file = DataFile { id: 30_000, path: "a.parquet".into(), rows: 2, bytes: 9, created_ms: 7 };
+        let columns = vec![Column::new("a", SqlType::Int4)];
+        let (made, state) = kinds(&log, &State::initial(), &[table(1, columns.clone())]);
+        assert_eq!(made, ["protocol", "metaData", "commitInfo"]);
+        let (added, state) = kinds(&log, &state, &[Change::AddFiles { table: 20_000, files: vec![file] }]);
+        assert_eq!(added, ["add", "commitInfo"]);
+        let removal = Change::RemoveFiles { table: 20_000, revision: 1, files: vec![30_000] };
+        let (removed, state) = kinds(&log, &state, &[removal]);
+        assert_eq!(removed, ["remove", "commitInfo"]);
+        let (silent, state) = kinds(&log, &state, &[table(2, columns)]);
+        assert!(silent.is_empty());
+        let (dropped, _) = kinds(&log, &state, &[Change::Drop { oid: 20_000, revision: 2 }]);
+        assert!(dropped.is_empty());
+    }
+}

@@ -1,0 +1,114 @@
+//! The warehouse as a service of the engine.
+
+use crate::dml::table_spec;
+use crate::sink::FileSink;
+use crate::table::ManagedTable;
+use crate::{copy, ddl, dml, unload};
+use arrow::datatypes::DataType;
+use async_trait::async_trait;
+use datafusion::catalog::TableProvider;
+use datafusion::common::ScalarValue;
+use std::sync::Arc;
+use tidegate_catalog::{Relation, RelationKind, State, TableSpec};
+use tidegate_core::Result;
+use tidegate_parser::{CopyDirection, CopyLocation, Statement, ast};
+use tidegate_query::system_table::{Cell, number, table, text};
+use tidegate_query::{Engine, Outcome, Scope, Service, SystemTable, TableSink, Work};
+
+/// Managed tables, COPY and UNLOAD.
+pub struct Warehouse;
+
+#[async_trait]
+impl Service for Warehouse {
+    async fn provider(&self, scope: &Scope, relation: &Relation) -> Result<Option<Arc<dyn TableProvider>>> {
+        match &relation.kind {
+            RelationKind::Table(spec) => Ok(Some(Arc::new(ManagedTable::new(scope, relation, spec)?))),
+            _ => Ok(None),
+        }
+    }
+
+    fn sink(&self, engine: &Engine, _: &State, relation: &Relation) -> Result<Option<Box<dyn TableSink>>> {
+        match &relation.kind {
+            RelationKind::Table(spec) => Ok(Some(Box::new(FileSink::new(engine, relation, spec)?))),
+            _ => Ok(None),
+        }
+    }
+
+    async fn execute(
+        &self,
+        work: &mut Work<'_>,
+        statement: &Statement,
+        values: &[ScalarValue],
+    ) -> Result<Option<Outcome>> {
+        let tag = match statement {
+            Statement::Copy(copy) => match (&copy.location, copy.direction) {
+                (CopyLocation::Url(url), CopyDirection::From) => {
+                    return copy::copy_from(work, copy, url).await.map(Some);
+                }
+                _ => return Ok(None),
+            },
+            Statement::Unload(unload) => return unload::unload(work, unload).await.map(Some),
+            Statement::Vacuum(vacuum) => {
+                if let Some(name) = &vacuum.table {
+                    table_spec(&work.relation(name)?)?;
+                }
+                work.engine().catalog().export_all().await;
+                "VACUUM".to_string()
+            }
+            Statement::Analyze(analyze) => {
+                if let Some(name) = &analyze.table {
+                    work.relation(name)?;
+                }
+                // Statistics come from the files' own footers.
+                "ANALYZE".to_string()
+            }
+            Statement::Sql(sql) => match sql.as_ref() {
+                ast::Statement::CreateTable(create) => return ddl::create_table(work, create).await.map(Some),
+                ast::Statement::Update(update) => format!("UPDATE {}", dml::update(work, update, values).await?),
+                ast::Statement::Delete(delete) => format!("DELETE {}", dml::delete(work, delete, values).await?),
+                ast::Statement::Truncate(truncate) => {
+                    dml::truncate(work, truncate)?;
+                    "TRUNCATE TABLE".to_string()
+                }
+                _ => return Ok(None),
+            },
+            _ => return Ok(None),
+        };
+        Ok(Some(Outcome::Done { tag }))
+    }
+
+    fn system_tables(&self) -> Vec<SystemTable> {
+        let (string, long) = (DataType::Utf8, DataType::Int64);
+        let columns = [
+            ("schema", string.clone()),
+            ("name", string.clone()),
+            ("location", string),
+            ("version", long.clone()),
+            ("files", long.clone()),
+            ("bytes", long.clone()),
+            ("rows", long.clone()),
+            ("exports_waiting", long),
+        ];
+        vec![table("tidegate", "tables", &columns, |state| tables(state).collect())]
+    }
+}
+
+fn tables(state: &State) -> impl Iterator<Item = Vec<Cell>> + '_ {
+    let row = |relation: &Relation, spec: &TableSpec| {
+        let files = state.files(relation.oid).cloned().unwrap_or_default();
+        vec![
+            text(state.schema_name(relation.schema)),
+            text(&relation.name),
+            text(&spec.location),
+            number(files.version),
+            number(files.files.len() as u64),
+            number(files.bytes()),
+            number(files.rows()),
+            number(files.outbox.len() as u64),
+        ]
+    };
+    state.relations().filter_map(move |relation| match &relation.kind {
+        RelationKind::Table(spec) => Some(row(relation, spec)),
+        _ => None,
+    })
+}
