@@ -20,6 +20,7 @@ mod engine;
 mod fault;
 pub mod files;
 pub mod formats;
+pub mod insert;
 mod outcome;
 mod parameter;
 pub mod pg;

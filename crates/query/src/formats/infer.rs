@@ -45,8 +45,9 @@ pub async fn infer_schema(
     let schema = match format {
         FileFormat::Parquet => {
             // One by one: types that differ are widened here, and errors name the file.
-            let footers = futures::stream::iter(&sample).map(|meta| parquet_schema(state, store, meta));
-            union(&footers.buffered(FOOTERS_IN_FLIGHT_MAX).try_collect::<Vec<_>>().await?)
+            let footer = |meta: ObjectMeta| async move { parquet_schema(state, store, &meta).await };
+            let footers = futures::stream::iter(sample).map(footer).buffered(FOOTERS_IN_FLIGHT_MAX);
+            union(&footers.try_collect::<Vec<_>>().await?)
         }
         FileFormat::Orc => {
             let mut schemas = Vec::new();

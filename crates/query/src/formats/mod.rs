@@ -49,6 +49,9 @@ pub use write_parquet::ROW_GROUP_ROWS;
 use datafusion::error::DataFusionError;
 use tidegate_core::{Error, Kind};
 
+/// Columns that every file has beside its own: its URL and its size in bytes. Hidden from `*`.
+pub const FILE_COLUMNS: [&str; 2] = ["$path", "$size"];
+
 /// What the bytes of a file mean.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileFormat {
@@ -113,16 +116,7 @@ impl FileFormat {
 
 /// A failure of an object store in the server's terms; `what` names the object.
 pub fn store_error(error: object_store::Error, what: &str) -> Error {
-    let kind = match &error {
-        object_store::Error::NotFound { .. } => Kind::UndefinedFile,
-        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
-            Kind::InsufficientPrivilege
-        }
-        // Not told apart by the library: a bucket that is not there.
-        other if other.to_string().contains("NoSuchBucket") => Kind::UndefinedFile,
-        _ => io_cause(&error).unwrap_or(Kind::Io),
-    };
-    Error::new(kind, format!("{what}: {error}"))
+    tidegate_storage::object_error(error, what)
 }
 
 /// A full disk is worth telling from other failures, however deep it is wrapped.
@@ -149,7 +143,7 @@ pub fn engine_error(error: DataFusionError, what: &str) -> Error {
         }
         DataFusionError::ObjectStore(inner) => {
             if matches!(**inner, object_store::Error::NotFound { .. }) {
-                return Error::new(Kind::UndefinedFile, format!("{what}: {inner}"));
+                return Error::new(Kind::UndefinedFile, format!("{what} does not exist"));
             }
         }
         _ => {}
