@@ -3,6 +3,7 @@
 use crate::scope::{SEARCH_PATH, Scope};
 use crate::service::{Service, SystemTable};
 use crate::session::Session;
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -53,8 +54,11 @@ impl Engine {
         let runtime = runtime(&settings).map_err(crate::from_datafusion)?;
         let config =
             SessionConfig::new().with_information_schema(false).with_default_catalog_and_schema(DATABASE, SEARCH_PATH);
-        let base =
+        let mut base =
             SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
+        for function in crate::functions::all() {
+            base.register_udf(function).map_err(crate::from_datafusion)?;
+        }
         let (next_pid, services, system_tables) = (AtomicI32::new(1), OnceLock::new(), OnceLock::new());
         let clock = catalog.clock().clone();
         Ok(Engine(Arc::new(Inner {

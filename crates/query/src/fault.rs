@@ -74,6 +74,7 @@ const TOLD_BY_TEXT: &[(&str, Kind)] = &[
     ("divide by zero", Kind::DivisionByZero),
     ("Divide by zero", Kind::DivisionByZero),
     ("overflow", Kind::OutOfRange),
+    ("Can't cast value", Kind::OutOfRange),
     ("Cannot cast string", Kind::InvalidText),
     ("Error parsing timestamp", Kind::InvalidText),
     ("Parser error", Kind::InvalidText),

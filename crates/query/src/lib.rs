@@ -19,6 +19,7 @@ pub mod ddl;
 mod engine;
 mod fault;
 pub mod formats;
+mod functions;
 pub mod insert;
 mod outcome;
 mod parameter;

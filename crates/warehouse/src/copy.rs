@@ -120,7 +120,8 @@ async fn load_text(
     sink: &mut (dyn TableSink + '_),
 ) -> Result<u64> {
     let mut load = match options.format {
-        Some(CopyFormat::Csv) => LoadOptions::csv(),
+        // What is not quoted and empty is NULL, as UNLOAD writes it.
+        Some(CopyFormat::Csv) => LoadOptions::postgres_csv(),
         Some(CopyFormat::Json) => LoadOptions::json(),
         // Redshift's delimited text.
         _ => {

@@ -1,6 +1,7 @@
 //! Columns under construction: typed vectors that take text and can take back the last row, so that a bad field leaves
 //! no half row behind.
 
+use super::nested;
 use super::values::{self, Bad};
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BooleanArray, BooleanBufferBuilder, Date32Array, Decimal128Array,
@@ -11,6 +12,7 @@ use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::{CastOptions, can_cast_types, cast, cast_with_options};
 use arrow::datatypes::{DataType, FieldRef};
 use arrow::error::ArrowError;
+use std::borrow::Cow;
 use std::sync::Arc;
 use tidegate_core::{Error, Kind, Result};
 
@@ -36,6 +38,8 @@ enum Values {
     Text(Strings),
     Bytes(Strings),
     Cast(Strings),
+    /// As JSON.
+    Nested(Strings),
 }
 
 /// Values of any length behind one another.
@@ -81,6 +85,7 @@ impl ColumnBuilder {
             DataType::Timestamp(_, zone) => Values::Timestamp(Vec::new(), zone.is_some()),
             DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => Values::Text(Strings::default()),
             DataType::Binary | DataType::BinaryView | DataType::LargeBinary => Values::Bytes(Strings::default()),
+            other if other.is_nested() => Values::Nested(Strings::default()),
             other if can_cast_types(&DataType::Utf8, other) => Values::Cast(Strings::default()),
             other => {
                 let message = format!("column \"{}\" of type {other} cannot be read from text", field.name());
@@ -104,6 +109,17 @@ impl ColumnBuilder {
     /// Whether an empty text is a value of it.
     pub(super) fn holds_empty(&self) -> bool {
         matches!(self.values, Values::Text(_) | Values::Bytes(_))
+    }
+
+    /// A JSON number as the column reads it: many writers put `5.0` for a whole number.
+    pub(super) fn json_number<'t>(&self, text: Cow<'t, str>) -> Cow<'t, str> {
+        let whole = matches!(self.values, Values::Int16(_) | Values::Int32(_) | Values::Int64(_));
+        match text.split_once('.') {
+            Some((digits, zeros)) if whole && !zeros.is_empty() && zeros.bytes().all(|b| b == b'0') => {
+                Cow::Owned(digits.to_string())
+            }
+            _ => text,
+        }
     }
 
     /// The type as a Postgres client knows it.
@@ -137,7 +153,7 @@ impl ColumnBuilder {
             Values::Float32(v) => v.push(0.0),
             Values::Float64(v) => v.push(0.0),
             Values::Decimal(v, ..) => v.push(0),
-            Values::Text(v) | Values::Bytes(v) | Values::Cast(v) => v.close(),
+            Values::Text(v) | Values::Bytes(v) | Values::Cast(v) | Values::Nested(v) => v.close(),
         }
     }
 
@@ -148,7 +164,7 @@ impl ColumnBuilder {
             Values::Int16(v) => v.push(i16::try_from(values::integer(text)?).map_err(|_| Bad::Range)?),
             Values::Int32(v) => v.push(i32::try_from(values::integer(text)?).map_err(|_| Bad::Range)?),
             Values::Int64(v) => v.push(values::integer(text)?),
-            Values::Float32(v) => v.push(values::float(text)? as f32),
+            Values::Float32(v) => v.push(values::real(text)?),
             Values::Float64(v) => v.push(values::float(text)?),
             Values::Decimal(v, precision, scale) => v.push(values::decimal(text, *precision, *scale)?),
             Values::Date(v) => v.push(values::date(text)?),
@@ -166,6 +182,11 @@ impl ColumnBuilder {
             Values::Cast(v) => {
                 castable(text, self.field.data_type())?;
                 v.bytes.extend_from_slice(text);
+                v.close();
+            }
+            Values::Nested(v) => {
+                let text = std::str::from_utf8(text).map_err(|_| Bad::Encoding)?;
+                v.bytes.extend_from_slice(nested::to_json(text, self.field.data_type())?.as_bytes());
                 v.close();
             }
         }
@@ -190,7 +211,7 @@ impl ColumnBuilder {
             Values::Float32(v) => v.truncate(rows),
             Values::Float64(v) => v.truncate(rows),
             Values::Decimal(v, ..) => v.truncate(rows),
-            Values::Text(v) | Values::Bytes(v) | Values::Cast(v) => v.truncate(rows),
+            Values::Text(v) | Values::Bytes(v) | Values::Cast(v) | Values::Nested(v) => v.truncate(rows),
         }
     }
 
@@ -220,6 +241,12 @@ impl ColumnBuilder {
             Values::Text(v) | Values::Cast(v) => {
                 let (offsets, bytes) = v.take();
                 Arc::new(StringArray::try_new(offsets, bytes, nulls)?)
+            }
+            Values::Nested(v) => {
+                let (offsets, bytes) = v.take();
+                let texts = StringArray::try_new(offsets, bytes, nulls)?;
+                let or_null = texts.iter().map(|text| text.unwrap_or("null"));
+                nested::from_json(or_null, texts.len(), self.field.data_type())?
             }
             Values::Bytes(v) => {
                 let (offsets, bytes) = v.take();

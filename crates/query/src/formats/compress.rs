@@ -40,6 +40,11 @@ impl Compression {
         }
     }
 
+    /// This one, or where none is named what the file's name tells.
+    pub fn or_of_name(self, name: &str) -> Compression {
+        if self == Compression::None { Compression::of_name(name) } else { self }
+    }
+
     /// The ending of a file's name, with its dot.
     pub fn extension(self) -> &'static str {
         match self {

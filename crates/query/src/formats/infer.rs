@@ -4,14 +4,14 @@ use super::compress::Compression;
 use super::json_rows;
 use super::load::LoadOptions;
 use super::records::{self, Step};
-use super::text_source::not_lines;
+use super::text_rows::not_lines;
 use super::values;
 use super::{CsvOptions, FileFormat, engine_error, orc, store_error};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use datafusion::catalog::Session;
 use datafusion::datasource::file_format::FileFormat as _;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectMeta, ObjectStore};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ use tidegate_core::{Error, Kind, Result};
 
 /// Footers that are read for a schema; of more files these are spread over the list.
 const FOOTERS_MAX: usize = 64;
+/// Footers that are read at the same time.
+const FOOTERS_IN_FLIGHT_MAX: usize = 16;
 /// Text files that are sampled.
 const SAMPLES_MAX: usize = 8;
 /// Plain bytes of one sample.
@@ -41,7 +43,12 @@ pub async fn infer_schema(
         return Err(Error::new(Kind::UndefinedFile, message).hint("check the location, or declare the columns"));
     }
     let schema = match format {
-        FileFormat::Parquet => parquet_schema(state, store, &sample).await?,
+        FileFormat::Parquet => {
+            // One by one: types that differ are widened here, and errors name the file.
+            let footer = |meta: ObjectMeta| async move { parquet_schema(state, store, &meta).await };
+            let footers = futures::stream::iter(sample).map(footer).buffered(FOOTERS_IN_FLIGHT_MAX);
+            union(&footers.try_collect::<Vec<_>>().await?)
+        }
         FileFormat::Orc => {
             let mut schemas = Vec::new();
             for meta in &sample {
@@ -65,19 +72,10 @@ pub async fn infer_schema(
     Ok(Arc::new(Schema::new(schema.fields().iter().map(settled).collect::<Vec<_>>())))
 }
 
-async fn parquet_schema(state: &dyn Session, store: &Arc<dyn ObjectStore>, sample: &[ObjectMeta]) -> Result<SchemaRef> {
+async fn parquet_schema(state: &dyn Session, store: &Arc<dyn ObjectStore>, meta: &ObjectMeta) -> Result<SchemaRef> {
     let format = ParquetFormat::default().with_skip_metadata(true);
-    let error = match format.infer_schema(state, store, sample).await {
-        Ok(schema) => return Ok(schema),
-        Err(error) => error,
-    };
-    // The error of many does not name the one: that is found by asking each.
-    for meta in sample {
-        if let Err(error) = format.infer_schema(state, store, std::slice::from_ref(meta)).await {
-            return Err(engine_error(error, &format!("file {}", meta.location)));
-        }
-    }
-    Err(engine_error(error, "the files have no schema in common"))
+    let inferred = format.infer_schema(state, store, std::slice::from_ref(meta)).await;
+    inferred.map_err(|e| engine_error(e, &format!("file {}", meta.location)))
 }
 
 /// At most `most` of the files, from the first to the last.
@@ -139,6 +137,7 @@ fn wider(a: &DataType, b: &DataType) -> DataType {
 /// The first plain bytes of a file, and whether they are all.
 async fn head(store: &Arc<dyn ObjectStore>, compression: Compression, meta: &ObjectMeta) -> Result<(Vec<u8>, bool)> {
     let name = meta.location.as_ref();
+    let compression = compression.or_of_name(name);
     let mut stream = compression.open(store, &meta.location).await.map_err(|e| store_error(e, name))?;
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
@@ -228,20 +227,20 @@ fn json_schema(name: &str, bytes: &[u8]) -> Result<SchemaRef> {
     // Whole lines only; a file of one line may lack its line end.
     let end = bytes.iter().rposition(|&b| b == b'\n').map_or(bytes.len(), |at| at + 1);
     let lines = bytes.get(..end).unwrap_or_default();
-    let bad = |e: &dyn std::fmt::Display| Error::new(Kind::InvalidText, format!("file {name}: {e}"));
-    let (schema, _) = arrow::json::reader::infer_json_schema(lines, Some(SAMPLE_ROWS_MAX)).map_err(|e| bad(&e))?;
-    // Arrow's inference loses the order of the members.
+    let bad = |line: usize, e: &dyn std::fmt::Display| {
+        Error::new(Kind::BadCopyFormat, format!("file {name}, line {}: invalid JSON: {e}", line + 1))
+    };
+    // Arrow's inference loses the order of the members, and its errors the line.
     let mut order: HashMap<String, usize> = HashMap::new();
-    for line in lines.split(|&b| b == b'\n').take(SAMPLE_ROWS_MAX) {
-        let line = std::str::from_utf8(line).map_err(|e| bad(&e))?.trim();
-        for key in if line.is_empty() { Vec::new() } else { json_rows::keys(line).map_err(|e| bad(&e))? } {
+    for (at, line) in lines.split(|&b| b == b'\n').enumerate().take(SAMPLE_ROWS_MAX) {
+        let line = std::str::from_utf8(line).map_err(|e| bad(at, &e))?.trim();
+        for key in if line.is_empty() { Vec::new() } else { json_rows::keys(line).map_err(|e| bad(at, &e))? } {
             let next = order.len();
             order.entry(key).or_insert(next);
         }
-        if order.len() >= schema.fields().len() {
-            break;
-        }
     }
+    let inferred = arrow::json::reader::infer_json_schema(lines, Some(SAMPLE_ROWS_MAX));
+    let (schema, _) = inferred.map_err(|e| Error::new(Kind::BadCopyFormat, format!("file {name}: {e}")))?;
     let mut fields: Vec<FieldRef> = schema.fields().iter().cloned().collect();
     fields.sort_by_key(|field| order.get(field.name()).copied().unwrap_or(usize::MAX));
     Ok(Arc::new(Schema::new(fields)))
@@ -274,6 +273,6 @@ mod tests {
     fn json_columns_keep_their_order() {
         let schema = json_schema("f", b"{\"z\":1,\"a\":\"x\"}\n{\"z\":2.5,\"m\":{\"k\":1}}\n").unwrap();
         assert_eq!(schema.fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>(), ["z", "a", "m"]);
-        assert_eq!(json_schema("f", b" \n[{\"a\":1}]").unwrap_err().kind(), Kind::InvalidText);
+        assert_eq!(json_schema("f", b" \n[{\"a\":1}]").unwrap_err().kind(), Kind::BadCopyFormat);
     }
 }

@@ -62,8 +62,8 @@ pub async fn list_partitioned(
         }
         folders = matching;
     }
-    let below = |folder: Path| async move { list_below(store, &folder, location).await };
-    let listings = futures::stream::iter(folders).map(below);
+    let listings =
+        futures::stream::iter(folders).map(|folder| async move { list_below(store, &folder, location).await });
     let found: Vec<Vec<ObjectMeta>> = listings.buffered(LISTINGS_MAX).try_collect().await?;
     let root = path_of(location.trim_matches('/'))?;
     let kept = found.into_iter().flatten().filter(|meta| is_data(relative(&root, &meta.location)));

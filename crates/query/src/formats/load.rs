@@ -222,3 +222,115 @@ impl Loader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::{FileFormat, WriteOptions, create_writer};
+    use arrow::array::{Array, Int64Array, StringArray};
+    use arrow::datatypes::{DataType, Field, Schema};
+    use object_store::local::LocalFileSystem;
+    use object_store::{ObjectStoreExt, PutPayload};
+
+    fn schema() -> SchemaRef {
+        let fields = vec![Field::new("id", DataType::Int64, false), Field::new("name", DataType::Utf8View, true)];
+        Arc::new(Schema::new(fields))
+    }
+
+    async fn load(loader: &mut Loader) -> Result<(usize, Vec<LoadError>)> {
+        let (mut rows, mut errors) = (0, Vec::new());
+        while let Some(loaded) = loader.next().await? {
+            rows += loaded.batch.num_rows();
+            errors.extend(loaded.errors);
+        }
+        Ok((rows, errors))
+    }
+
+    /// Real files: 30000 rows, and a bad one behind each ten thousand.
+    async fn file(store: &Arc<dyn ObjectStore>, path: &Path, compression: Compression) {
+        let fields = vec![Field::new("id", DataType::Utf8, true), Field::new("name", DataType::Utf8, true)];
+        let written = Arc::new(Schema::new(fields));
+        let csv = FileFormat::Csv(CsvOptions { header: true, ..CsvOptions::default() });
+        let options = WriteOptions { compression, ..WriteOptions::default() };
+        let mut writer = create_writer(store, path, &csv, &written, &options).unwrap();
+        for part in 0..3 {
+            let ids: Int64Array = (0..10_000).map(|i| Some(part * 10_000 + i)).collect();
+            let ids = arrow::compute::cast(&ids, &DataType::Utf8).unwrap();
+            let names = StringArray::from(vec!["a,b"; 10_000]);
+            writer
+                .write(&RecordBatch::try_new(Arc::clone(&written), vec![ids, Arc::new(names)]).unwrap())
+                .await
+                .unwrap();
+            let bad = [Arc::new(StringArray::from(vec!["x"])) as _, Arc::new(StringArray::from(vec!["bad"])) as _];
+            writer.write(&RecordBatch::try_new(Arc::clone(&written), bad.to_vec()).unwrap()).await.unwrap();
+        }
+        writer.finish().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn bad_rows_are_passed_over_and_told() {
+        for compression in [Compression::None, Compression::Gzip, Compression::Bzip2, Compression::Zstd] {
+            let folder = tempfile::tempdir().unwrap();
+            let store: Arc<dyn ObjectStore> = Arc::new(LocalFileSystem::new_with_prefix(folder.path()).unwrap());
+            let path = Path::from("f.csv");
+            file(&store, &path, compression).await;
+            let options = LoadOptions { header: true, max_errors: 3, ..LoadOptions::csv() };
+            let mut loader =
+                Loader::open(&store, &path, "s3://b/f.csv", compression, &schema(), options.clone()).await.unwrap();
+            let (rows, errors) = load(&mut loader).await.unwrap();
+            assert_eq!(rows, 30_000, "{compression:?}");
+            let lines: Vec<u64> = errors.iter().map(|e| e.line).collect();
+            assert_eq!(lines, [10_002, 20_003, 30_004], "{compression:?}");
+            let first = &errors[0];
+            assert_eq!((first.column.as_deref(), first.raw.as_str()), (Some("id"), "x"));
+            let strict = LoadOptions { max_errors: 2, ..options };
+            let mut loader = Loader::open(&store, &path, "s3://b/f.csv", compression, &schema(), strict).await.unwrap();
+            let error = load(&mut loader).await.unwrap_err();
+            assert_eq!(error.kind(), Kind::InvalidText);
+            assert!(error.message().contains("s3://b/f.csv, line 30004, column \"id\""), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cut_file_is_an_error_that_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn ObjectStore> = Arc::new(LocalFileSystem::new_with_prefix(folder.path()).unwrap());
+        for compression in [Compression::Gzip, Compression::Bzip2, Compression::Zstd] {
+            let path = Path::from("f");
+            file(&store, &path, compression).await;
+            let whole = store.get(&path).await.unwrap().bytes().await.unwrap();
+            store.put(&path, PutPayload::from_bytes(whole.slice(..whole.len() / 2))).await.unwrap();
+            let options = LoadOptions { header: true, max_errors: 9, ..LoadOptions::csv() };
+            let mut loader = Loader::open(&store, &path, "the file", compression, &schema(), options).await.unwrap();
+            let error = load(&mut loader).await.unwrap_err();
+            assert_eq!(error.kind(), Kind::Io, "{compression:?}");
+            assert!(error.message().contains("the file"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn options_decide_on_null_and_width() {
+        let csv = LoadOptions::csv;
+        type Case<'a> = (&'a str, LoadOptions, Result<(usize, usize), Kind>);
+        let cases: [Case<'_>; 9] = [
+            ("1,\n2,\"\"\n", csv(), Ok((2, 0))),
+            ("1,\n2,\"\"\n", LoadOptions::postgres_csv(), Ok((2, 1))),
+            ("1,-\n", LoadOptions { null: Some("-".into()), ..csv() }, Ok((1, 1))),
+            (",a\n", csv(), Err(Kind::NotNullViolation)),
+            ("1\n", csv(), Err(Kind::BadCopyFormat)),
+            ("1\n", LoadOptions { fill_missing: true, ..csv() }, Ok((1, 1))),
+            ("1,a,b\n", csv(), Err(Kind::BadCopyFormat)),
+            ("1,a,b\n", LoadOptions { ignore_extra: true, ..csv() }, Ok((1, 0))),
+            ("99999999999999999999,a\n", csv(), Err(Kind::OutOfRange)),
+        ];
+        for (text, options, expected) in cases {
+            let bytes = futures::stream::iter([Ok(Bytes::from(text.to_string()))]).boxed();
+            let mut loader = Loader::new("f", bytes, &schema(), options).unwrap();
+            let found = match loader.next().await {
+                Ok(loaded) => loaded.map(|l| (l.batch.num_rows(), l.batch.column(1).null_count())).ok_or(Kind::Io),
+                Err(error) => Err(error.kind()),
+            };
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+}

@@ -90,6 +90,35 @@ fn url_decoded(text: &str) -> String {
     String::from_utf8(out).unwrap_or_else(|_| text.to_string())
 }
 
+/// The partition columns that all files' paths under a location share, with the types that their values suggest.
+pub fn inferred_columns<'a>(relative_paths: impl Iterator<Item = &'a str>) -> Vec<Field> {
+    let mut shared: Option<Vec<(String, Vec<String>)>> = None;
+    for path in relative_paths {
+        let folders = path.rsplit_once('/').map_or("", |(folders, _)| folders).split('/');
+        let named: Vec<(String, String)> = folders
+            .filter_map(|folder| folder.split_once('='))
+            .map(|(name, value)| (url_decoded(name), url_decoded(value)))
+            .collect();
+        match &mut shared {
+            None => shared = Some(named.into_iter().map(|(name, value)| (name, vec![value])).collect()),
+            Some(shared) if shared.iter().map(|(name, _)| name).eq(named.iter().map(|(name, _)| name)) => {
+                for ((_, values), (_, value)) in shared.iter_mut().zip(named) {
+                    // Many files share a folder: each run of the same value is kept once.
+                    if values.last() != Some(&value) {
+                        values.push(value);
+                    }
+                }
+            }
+            // Folders that differ are a user's own order, not partitions.
+            Some(_) => return Vec::new(),
+        }
+    }
+    let field = |(name, values): (String, Vec<String>)| {
+        Field::new(name, inferred_type(values.iter().map(String::as_str)), true)
+    };
+    shared.unwrap_or_default().into_iter().map(field).collect()
+}
+
 /// Whether a filter speaks of partition columns alone, so that pruning decides it exactly.
 pub fn only_partition_columns(filter: &Expr, columns: &[Field]) -> bool {
     let mut applies = !filter.is_volatile();
@@ -204,7 +233,7 @@ pub fn inferred_type<'a>(values: impl IntoIterator<Item = &'a str>) -> DataType 
         // `01` is no number: it would not come back as it was.
         v.parse::<i64>().is_ok_and(|n| n.to_string() == v)
     });
-    if any && whole { DataType::Int64 } else { DataType::Utf8 }
+    if any && whole { DataType::Int64 } else { DataType::Utf8View }
 }
 
 #[cfg(test)]
@@ -230,6 +259,22 @@ mod tests {
             assert_eq!(hive_partitions(path, &columns()).map_err(|e| e.kind()), expected, "{path}");
         }
         assert_eq!(hive_folder("c", &ScalarValue::from("a/b=c")), "c=a%2Fb%3Dc");
+    }
+
+    #[test]
+    fn columns_are_told_by_folders() {
+        let cases: [(&[&str], &[&str]); 5] = [
+            (&["y=1/m=01/a", "y=2/m=02/b"], &["y Int64", "m Utf8View"]),
+            (&["y=1/a", "y=__HIVE_DEFAULT_PARTITION__/a"], &["y Int64"]),
+            (&["y=1/a", "b"], &[]),
+            (&["y=1/a", "z=1/a"], &[]),
+            (&["a", "b/c"], &[]),
+        ];
+        for (paths, expected) in cases {
+            let found = inferred_columns(paths.iter().copied());
+            let found: Vec<String> = found.iter().map(|f| format!("{} {}", f.name(), f.data_type())).collect();
+            assert_eq!(found, expected, "{paths:?}");
+        }
     }
 
     #[test]

@@ -1,67 +1,41 @@
 //! Single records: a row as the bytes of one, and many as rows. A record that does not decode keeps its row.
 
-use super::text_write::{TextEncoder, encode_json};
-use super::{CsvOptions, FileFormat, LoadOptions, RowParser};
-use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringArray, UInt64Array};
-use arrow::compute::{concat_batches, take};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use super::json_write::encode_json;
+use super::text_write::CsvEncoder;
+use super::{CsvOptions, LoadOptions, RowParser};
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use bytes::Bytes;
-use std::borrow::Cow;
-use std::fmt::Write;
 use std::sync::Arc;
 use tidegate_core::{Error, Result};
 
-/// Each row as a JSON object, members in the columns' order.
+/// Each row as a JSON object, members in the columns' order, without a line end.
 pub fn encode_json_rows(batch: &RecordBatch) -> Result<Vec<Bytes>> {
     let mut out = Vec::new();
-    encode_json(&with_text_for_bytes(batch)?, &mut out)?;
-    let out = Bytes::from(out);
+    encode_json(batch, &mut out)?;
     // Line ends inside of values are escaped: each one here ends a row.
-    let mut rows = Vec::with_capacity(batch.num_rows());
-    let mut start = 0;
-    for (at, _) in out.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
-        rows.push(out.slice(start..at));
-        start = at + 1;
-    }
-    Ok(rows)
+    let ends = out.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at).collect();
+    Ok(cut(out, ends))
 }
 
-/// Each row as a line of CSV.
+/// Each row as a line of CSV, without a line end; NULL is nothing, and empty text is `""`.
 pub fn encode_csv_rows(batch: &RecordBatch) -> Result<Vec<Bytes>> {
-    let mut encoder = TextEncoder::new(&FileFormat::Csv(CsvOptions::default()), &batch.schema())?;
-    let row = |row| {
-        let mut out = Vec::new();
-        encoder.encode(&batch.slice(row, 1), &mut out)?;
-        out.truncate(out.len().saturating_sub(1));
-        Ok(Bytes::from(out))
-    };
-    (0..batch.num_rows()).map(row).collect()
+    let (mut out, mut ends) = (Vec::new(), Vec::with_capacity(batch.num_rows()));
+    CsvEncoder::new(&CsvOptions::default(), &batch.schema())?.encode(batch, &mut out, |at| ends.push(at))?;
+    Ok(cut(out, ends))
 }
 
-/// Arrow writes bytes as bare hex, which would be read back as text.
-fn with_text_for_bytes(batch: &RecordBatch) -> Result<RecordBatch> {
-    if !batch.schema().fields().iter().any(|field| *field.data_type() == DataType::Binary) {
-        return Ok(batch.clone());
-    }
-    let column = |(array, field): (&ArrayRef, &Arc<Field>)| -> (ArrayRef, Field) {
-        let Some(bytes) = array.as_binary_opt::<i32>() else { return (Arc::clone(array), field.as_ref().clone()) };
-        let text: StringArray = bytes.iter().map(|value| value.map(hex)).collect();
-        (Arc::new(text), Field::new(field.name(), DataType::Utf8, true))
+/// The pieces of `out` that end at `ends`, a line end between each two. They share its memory.
+fn cut(out: Vec<u8>, ends: Vec<usize>) -> Vec<Bytes> {
+    let out = Bytes::from(out);
+    let mut start = 0;
+    let mut piece = |end: usize| {
+        let piece = out.slice(start..end);
+        start = end + 1;
+        piece
     };
-    let (columns, fields): (Vec<ArrayRef>, Vec<Field>) =
-        batch.columns().iter().zip(batch.schema().fields()).map(column).unzip();
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options).map_err(Error::internal)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 + bytes.len() * 2);
-    text.push_str("\\x");
-    for byte in bytes {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    ends.into_iter().map(&mut piece).collect()
 }
 
 /// Records of one JSON object each as rows: row `i` is record `i`, all NULL where the second list says why.
@@ -69,18 +43,7 @@ pub fn decode_json_records<'a>(
     schema: &SchemaRef,
     records: impl Iterator<Item = &'a [u8]>,
 ) -> Result<(RecordBatch, Vec<Option<String>>)> {
-    let line = |record: &'a [u8]| -> Result<Cow<'a, [u8]>, String> {
-        let trimmed = record.trim_ascii();
-        if trimmed.is_empty() {
-            return Err("the record is empty".to_string());
-        }
-        // Inside of strings a line end is escaped; elsewhere it is white space.
-        Ok(match trimmed.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
-            true => trimmed.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect(),
-            false => Cow::Borrowed(trimmed),
-        })
-    };
-    decode(schema, LoadOptions::json(), records.map(line))
+    decode(schema, LoadOptions::json(), records)
 }
 
 /// Records of one CSV row each as rows, like [`decode_json_records`].
@@ -88,83 +51,44 @@ pub fn decode_csv_records<'a>(
     schema: &SchemaRef,
     records: impl Iterator<Item = &'a [u8]>,
 ) -> Result<(RecordBatch, Vec<Option<String>>)> {
-    let line = |record: &'a [u8]| -> Result<Cow<'a, [u8]>, String> {
-        let trimmed = record.strip_suffix(b"\n").unwrap_or(record);
-        let quotes = trimmed.iter().filter(|byte| **byte == b'"').count();
-        if quotes % 2 == 1 {
-            return Err("a quote is not closed".to_string());
-        }
-        match trimmed.is_empty() && schema.fields().len() > 1 {
-            true => Err("the record is empty".to_string()),
-            false => Ok(Cow::Borrowed(trimmed)),
-        }
-    };
-    decode(schema, LoadOptions::postgres_csv(), records.map(line))
+    decode(schema, LoadOptions::postgres_csv(), records)
 }
 
-/// Feeds the records to one parser and puts its rows back in their places.
 fn decode<'a>(
     schema: &SchemaRef,
     options: LoadOptions,
-    records: impl Iterator<Item = Result<Cow<'a, [u8]>, String>>,
+    records: impl Iterator<Item = &'a [u8]>,
 ) -> Result<(RecordBatch, Vec<Option<String>>)> {
-    let mut parser = RowParser::new("record", schema, LoadOptions { max_errors: usize::MAX / 2, ..options })?;
-    let mut reasons: Vec<Option<String>> = Vec::new();
-    // The line at which each record that is fed begins, and which record it is.
-    let (mut lines, mut line) = (Vec::new(), 1_u64);
-    let mut text = Vec::new();
-    for (index, record) in records.enumerate() {
-        match record {
-            Ok(record) => {
-                lines.push((line, index));
-                line += 1 + record.iter().filter(|byte| **byte == b'\n').count() as u64;
-                text.extend_from_slice(&record);
-                text.push(b'\n');
-                reasons.push(None);
-            }
-            Err(reason) => reasons.push(Some(reason)),
-        }
-    }
-    parser.feed(&text)?;
+    // One batch, unless the text outgrows what a batch may hold.
+    let options = LoadOptions { batch_rows: usize::MAX, ..options };
+    let mut parser = RowParser::new("record", &nullable(schema), options)?;
+    let reasons = records.map(|record| parser.push_record(record)).collect::<Result<Vec<_>>>()?;
     parser.finish()?;
-    for error in parser.take_errors() {
-        let at = lines.partition_point(|(first, _)| *first <= error.line).saturating_sub(1);
-        if let Some(reason) = lines.get(at).and_then(|(_, index)| reasons.get_mut(*index)) {
-            let column = error.column.map(|column| format!("column \"{column}\": ")).unwrap_or_default();
-            *reason = Some(format!("{column}{}", error.reason));
+    let mut batches: Vec<RecordBatch> = std::iter::from_fn(|| parser.next_batch()).collect();
+    let rows = match (batches.len(), batches.pop()) {
+        (1, Some(only)) => only,
+        (_, last) => {
+            batches.extend(last);
+            concat_batches(parser.schema(), &batches).map_err(Error::internal)?
         }
-    }
-    let batches: Vec<RecordBatch> = std::iter::from_fn(|| parser.next_batch()).collect();
-    let rows = concat_batches(schema, &batches).map_err(Error::internal)?;
-    Ok((placed(&rows, &reasons)?, reasons))
+    };
+    Ok((rows, reasons))
 }
 
-fn placed(rows: &RecordBatch, reasons: &[Option<String>]) -> Result<RecordBatch> {
-    let good = reasons.iter().filter(|reason| reason.is_none()).count();
-    if good != rows.num_rows() {
-        return Err(Error::internal(format!("{good} records made {} rows", rows.num_rows())));
+/// A record that does not decode has NULL in every column.
+fn nullable(schema: &SchemaRef) -> SchemaRef {
+    if schema.fields().iter().all(|field| field.is_nullable()) {
+        return Arc::clone(schema);
     }
-    if good == reasons.len() {
-        return Ok(rows.clone());
-    }
-    let mut next = 0;
-    let place = |reason: &Option<String>| {
-        let at = reason.is_none().then_some(next);
-        next += u64::from(reason.is_none());
-        at
-    };
-    let places: UInt64Array = reasons.iter().map(place).collect();
-    let columns = rows.columns().iter().map(|column| take(column, &places, None)).collect::<Result<Vec<_>, _>>();
-    let options = RecordBatchOptions::new().with_row_count(Some(reasons.len()));
-    RecordBatch::try_new_with_options(rows.schema(), columns.map_err(Error::internal)?, &options)
-        .map_err(Error::internal)
+    let fields: Vec<Field> = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
+    Arc::new(Schema::new(fields))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{BinaryArray, Int64Array, TimestampMicrosecondArray};
-    use arrow::datatypes::TimeUnit;
+    use arrow::array::*;
+    use arrow::datatypes::{DataType, Int32Type, TimeUnit};
 
     fn schema() -> SchemaRef {
         Arc::new(Schema::new(vec![
@@ -178,7 +102,7 @@ mod tests {
     fn rows() -> RecordBatch {
         let columns: Vec<ArrayRef> = vec![
             Arc::new(Int64Array::from(vec![Some(1), None])),
-            Arc::new(arrow::array::StringViewArray::from(vec![Some("a\"\nb"), Some("")])),
+            Arc::new(StringViewArray::from(vec![Some("a\"\nb"), Some("")])),
             Arc::new(TimestampMicrosecondArray::from(vec![Some(1_356_998_400_123_456), None]).with_timezone("UTC")),
             Arc::new(BinaryArray::from(vec![Some(&b"\x00\xff"[..]), None])),
         ];
@@ -208,5 +132,79 @@ mod tests {
         let (rows, reasons) = decode_csv_records(&schema(), records.into_iter()).unwrap();
         let numbers = rows.column(0).as_primitive::<arrow::datatypes::Int64Type>();
         assert_eq!(numbers.iter().collect::<Vec<_>>(), [Some(1), None, Some(3)], "{reasons:?}");
+    }
+
+    #[test]
+    fn every_type_comes_back() {
+        let list = ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1), None]), None, Some(vec![])]);
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("bool", Arc::new(BooleanArray::from(vec![Some(true), None, Some(false)]))),
+            ("int2", Arc::new(Int16Array::from(vec![Some(i16::MIN), None, Some(7)]))),
+            ("int8", Arc::new(Int64Array::from(vec![Some(i64::MIN), None, Some(i64::MAX)]))),
+            ("real", Arc::new(Float32Array::from(vec![Some(0.1), None, Some(f32::INFINITY)]))),
+            ("double", Arc::new(Float64Array::from(vec![Some(1e300), None, Some(f64::NEG_INFINITY)]))),
+            (
+                "numeric",
+                Arc::new(
+                    Decimal128Array::from(vec![Some(-123_456), None, Some(5)]).with_precision_and_scale(38, 4).unwrap(),
+                ),
+            ),
+            ("date", Arc::new(Date32Array::from(vec![Some(-1), None, Some(20_000)]))),
+            ("time", Arc::new(Time64MicrosecondArray::from(vec![Some(1), None, Some(86_399_999_999)]))),
+            ("stamp", Arc::new(TimestampMicrosecondArray::from(vec![Some(-1), None, Some(1_356_998_400_123_456)]))),
+            ("stamptz", Arc::new(TimestampMicrosecondArray::from(vec![Some(0), None, Some(1)]).with_timezone("UTC"))),
+            ("text", Arc::new(StringViewArray::from(vec![Some("é\"\\\n\u{1}"), None, Some("")]))),
+            ("bytes", Arc::new(BinaryViewArray::from(vec![Some(&b"\\x"[..]), None, Some(b"")]))),
+            ("list", Arc::new(list)),
+        ];
+        let fields = columns.iter().map(|(n, a)| Field::new(*n, a.data_type().clone(), true)).collect::<Vec<_>>();
+        let arrays: Vec<ArrayRef> = columns.into_iter().map(|(_, a)| a).collect();
+        let all = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).unwrap();
+        let json = encode_json_rows(&all).unwrap();
+        assert!(json.iter().all(|row| !row.contains(&b'\n')));
+        let (back, reasons) = decode_json_records(&all.schema(), json.iter().map(|row| row.as_ref())).unwrap();
+        assert_eq!((&back, reasons), (&all, vec![None, None, None]), "{json:?}");
+        let flat = all.project(&(0..all.num_columns() - 1).collect::<Vec<_>>()).unwrap();
+        let csv = encode_csv_rows(&flat).unwrap();
+        let (back, reasons) = decode_csv_records(&flat.schema(), csv.iter().map(|row| row.as_ref())).unwrap();
+        assert_eq!((&back, reasons), (&flat, vec![None, None, None]), "{csv:?}");
+    }
+
+    #[test]
+    fn json_is_spelled_as_promised() {
+        let text = String::from_utf8(encode_json_rows(&rows()).unwrap()[0].to_vec()).unwrap();
+        assert_eq!(text, r#"{"n":1,"t":"a\"\nb","at":"2013-01-01T00:00:00.123456Z","b":"\\x00ff"}"#);
+        let nulls = String::from_utf8(encode_json_rows(&rows()).unwrap()[1].to_vec()).unwrap();
+        assert_eq!(nulls, r#"{"n":null,"t":"","at":null,"b":null}"#);
+    }
+
+    #[test]
+    fn no_records_are_no_rows() {
+        let (rows, reasons) = decode_json_records(&schema(), std::iter::empty()).unwrap();
+        assert_eq!((rows.num_rows(), rows.num_columns(), reasons.len()), (0, 4, 0));
+    }
+
+    #[test]
+    fn csv_records_are_one_row_each() {
+        let cases: [(&[u8], Option<&str>); 6] = [
+            (b"1,a\"b,,", None),
+            (b"1,\"a\nb\",,\r\n", None),
+            (b"1,a,,\n2,b,,", Some("more than one row")),
+            (b"1,a", Some("missing data for column \"at\"")),
+            (b"x,a,,", Some("column \"n\": invalid input syntax for type bigint: \"x\"")),
+            (b"", Some("empty")),
+        ];
+        for (record, expected) in cases {
+            let (rows, reasons) = decode_csv_records(&schema(), std::iter::once(record)).unwrap();
+            assert_eq!(rows.num_rows(), 1);
+            match (&reasons[0], expected) {
+                (None, None) => assert!(rows.column(0).is_valid(0)),
+                (Some(told), Some(part)) => {
+                    assert!(told.contains(part), "{told}");
+                    assert!(rows.columns().iter().all(|column| column.is_null(0)));
+                }
+                (told, _) => panic!("{record:?}: {told:?}"),
+            }
+        }
     }
 }

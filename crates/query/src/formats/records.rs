@@ -231,7 +231,8 @@ mod tests {
 
     #[test]
     fn records_are_cut() {
-        let cases: [(&[u8], bool, &Dialect, Step, &[&str]); 10] = [
+        type Case<'a> = (&'a [u8], bool, &'a Dialect, Step, &'a [&'a str]);
+        let cases: [Case<'_>; 10] = [
             (b"a,b\r\nc", false, &CSV, Step::Record { bytes: 5, lines: 1 }, &["a", "b"]),
             (b"a,\n", false, &CSV, Step::Record { bytes: 3, lines: 1 }, &["a", ""]),
             (b"\"a\nb\",\"x\"\"y\"\n", false, &CSV, Step::Record { bytes: 13, lines: 2 }, &["a\nb", "x\"y"]),
@@ -239,7 +240,7 @@ mod tests {
             (b"a,b", true, &CSV, Step::Record { bytes: 3, lines: 1 }, &["a", "b"]),
             (b"a,b", false, &CSV, Step::More, &[]),
             (b"\"a\"", false, &CSV, Step::More, &[]),
-            (b"1\\tx\t\\x41\\\n2\n", false, &TEXT, Step::Record { bytes: 12, lines: 2 }, &["1\tx", "A\n2"]),
+            (b"1\\tx\t\\x41\\\n2\n", false, &TEXT, Step::Record { bytes: 13, lines: 2 }, &["1\tx", "A\n2"]),
             (b"\\101\\\\\n", false, &TEXT, Step::Record { bytes: 7, lines: 1 }, &["A\\"]),
             (b"\n", false, &CSV, Step::Record { bytes: 1, lines: 1 }, &[""]),
         ];

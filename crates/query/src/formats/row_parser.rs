@@ -67,6 +67,17 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// In one sentence, without a place.
+    fn told(self) -> String {
+        let error = LoadError::new("", 0, self.column, &self.raw, self.reason, self.kind);
+        match error.column {
+            Some(column) => format!("column \"{column}\": {}: \"{}\"", error.reason, error.raw),
+            None => error.reason,
+        }
+    }
+}
+
 impl RowParser {
     /// A parser of a file whose columns are `schema`'s, in the file's order (for JSON the order does not matter).
     pub fn new(file: impl Into<String>, schema: &SchemaRef, options: LoadOptions) -> Result<Self> {
@@ -152,6 +163,41 @@ impl RowParser {
     /// Whether Postgres's end-of-data mark (`\.`) was seen: what follows is not read.
     pub fn ended(&self) -> bool {
         self.ended
+    }
+
+    /// Reads one record that is a row by itself. When it does not decode, the row is there all the same, NULL in every
+    /// column, and the reason is returned.
+    pub(super) fn push_record(&mut self, record: &[u8]) -> Result<Option<String>> {
+        let parsed = match self.options.format {
+            TextFormat::JsonLines => self.json_whole(record.trim_ascii()),
+            _ => self.delimited_whole(record.strip_suffix(b"\n").unwrap_or(record)),
+        };
+        let reason = parsed.err().map(|fault| {
+            for (_, column) in &mut self.columns {
+                column.truncate(self.rows);
+                column.push_null();
+            }
+            fault.told()
+        });
+        self.row_done(record.len())?;
+        Ok(reason)
+    }
+
+    fn json_whole(&mut self, record: &[u8]) -> Result<(), Fault> {
+        if record.is_empty() { Err(Fault::row(record, "the record is empty")) } else { self.json_row(record) }
+    }
+
+    fn delimited_whole(&mut self, record: &[u8]) -> Result<(), Fault> {
+        let mut fields = std::mem::take(&mut self.fields);
+        let parsed = match records::next_record(record, true, &self.dialect, &mut fields) {
+            Step::Record { .. } if self.is_blank(&fields) => Err(Fault::row(record, "the record is empty")),
+            Step::Record { bytes, .. } if bytes == record.len() => self.delimited_row(record, &fields),
+            Step::Record { .. } => Err(Fault::row(record, "the record holds more than one row")),
+            Step::Broken { reason, .. } => Err(Fault::row(record, reason)),
+            Step::More => Err(Fault::row(record, "the record is not whole")),
+        };
+        self.fields = fields;
+        parsed
     }
 
     fn consume_carry(&mut self, last: bool) -> Result<()> {
@@ -301,6 +347,7 @@ impl RowParser {
                 None => push_null(column, raw.as_bytes())?,
                 Some(text) if text.is_empty() && !column.holds_empty() => push_null(column, b"")?,
                 Some(text) => {
+                    let text = if raw.starts_with('"') { text } else { column.json_number(text) };
                     column.push(text.as_bytes()).map_err(|bad| Fault::value(column, text.as_bytes(), bad))?;
                 }
             }

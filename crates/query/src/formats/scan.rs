@@ -29,7 +29,7 @@ use tidegate_core::Error;
 pub struct FileScan {
     /// What the bytes mean.
     pub format: FileFormat,
-    /// How text files are compressed.
+    /// How text files are compressed; `None`: each file's name tells.
     pub compression: Compression,
     /// Columns in the files, as the table declares them. Found by name in Parquet, ORC (letter case aside where none
     /// fits exactly) and JSON (missing ones are NULL, others are cast), by place in CSV.
@@ -103,7 +103,9 @@ impl FileScan {
     fn source(&self, state: &dyn Session) -> EngineResult<Arc<dyn FileSource>> {
         match &self.format {
             FileFormat::Parquet => {
-                let global = state.config_options().execution.parquet.clone();
+                let mut global = state.config_options().execution.parquet.clone();
+                // Old writers' timestamps reach beyond what nanoseconds hold.
+                global.coerce_int96.get_or_insert_with(|| "us".to_string());
                 let options = TableParquetOptions { global, ..TableParquetOptions::default() };
                 let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
                 let store = state.runtime_env().object_store(&self.store_url)?;

@@ -49,7 +49,10 @@ pub(super) async fn collect(
                 FileFormat::Parquet | FileFormat::Orc if footers => {
                     cached(state, store, format, file_schema, fingerprint, &file).await?
                 }
-                _ => Arc::new(guessed(compression, file_schema, file.object_meta.size)),
+                _ => {
+                    let compression = compression.or_of_name(file.object_meta.location.as_ref());
+                    Arc::new(guessed(compression, file_schema, file.object_meta.size))
+                }
             };
             Ok(with_statistics(file, statistics))
         }

@@ -3,21 +3,20 @@
 //! Not DataFusion's own `CsvSource`: that one knows no NULL text, no lines to skip and no unquoted dialect, splits
 //! quoted line ends across tasks, and its errors name no file. Here COPY and scans read text alike.
 
+use super::FileFormat;
 use super::compress::Compression;
-use super::load::LoadOptions;
-use super::row_parser::RowParser;
-use super::{CsvOptions, FileFormat, carried};
+use super::text_rows::{Text, TextRows};
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Schema, SchemaRef};
-use arrow::json::ReaderBuilder;
-use arrow::json::reader::Decoder;
 use bytes::Bytes;
 use datafusion::common::Result as EngineResult;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::{FileOpenFuture, FileOpener, FileScanConfig, FileSource};
+use datafusion::datasource::physical_plan::{
+    FileGroupPartitioner, FileOpenFuture, FileOpener, FileScanConfig, FileScanConfigBuilder, FileSource,
+};
 use datafusion::datasource::projection::{ProjectionOpener, SplitProjection};
 use datafusion::datasource::table_schema::TableSchema;
+use datafusion::physical_expr::LexOrdering;
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion::physical_plan::{PhysicalExpr, apply_expression_roots};
@@ -26,17 +25,9 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::{GetOptions, GetRange, ObjectStore};
 use std::io;
 use std::sync::Arc;
-use tidegate_core::{Error, Kind};
 
 /// Rows of a batch when the plan names no number.
 const DEFAULT_BATCH_ROWS: usize = 8192;
-
-/// How one file's text becomes rows.
-#[derive(Debug, Clone)]
-enum Text {
-    Csv(CsvOptions),
-    Json,
-}
 
 /// Reads delimited text and JSON lines.
 #[derive(Debug, Clone)]
@@ -67,11 +58,15 @@ impl TextSource {
         })
     }
 
-    fn rows(&self, file: &PartitionedFile) -> EngineResult<Rows> {
-        let name = file.object_meta.location.to_string();
+    fn rows(&self, file: &PartitionedFile) -> EngineResult<TextRows> {
+        let mut name = file.object_meta.location.to_string();
+        if let Some(range) = file.range.as_ref().filter(|range| range.start > 0) {
+            // Lines are counted from here.
+            name = format!("{name} from byte {}", range.start);
+        }
         let schema = self.table_schema.file_schema();
         let first_part = file.range.as_ref().is_none_or(|range| range.start == 0);
-        Rows::new(&self.text, name, schema, &self.projection.file_indices, self.batch_rows, first_part)
+        TextRows::new(&self.text, name, schema, &self.projection.file_indices, self.batch_rows, first_part)
     }
 }
 
@@ -124,6 +119,27 @@ impl FileSource for TextSource {
         lines_are_rows && self.compression == Compression::None
     }
 
+    fn repartitioned(
+        &self,
+        target_partitions: usize,
+        repartition_file_min_size: usize,
+        output_ordering: Option<LexOrdering>,
+        config: &FileScanConfig,
+    ) -> EngineResult<Option<FileScanConfig>> {
+        let packed =
+            |file: &PartitionedFile| Compression::of_name(file.object_meta.location.as_ref()) != Compression::None;
+        let whole = config.file_groups.iter().any(|group| group.iter().any(packed));
+        if whole || config.file_compression_type.is_compressed() || !self.supports_repartitioning() {
+            return Ok(None);
+        }
+        let groups = FileGroupPartitioner::new()
+            .with_target_partitions(target_partitions)
+            .with_repartition_file_min_size(repartition_file_min_size)
+            .with_preserve_order_within_groups(output_ordering.is_some())
+            .repartition_file_groups(&config.file_groups);
+        Ok(groups.map(|groups| FileScanConfigBuilder::from(config.clone()).with_file_groups(groups).build()))
+    }
+
     fn apply_expressions(
         &self,
         f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> EngineResult<TreeNodeRecursion>,
@@ -140,7 +156,8 @@ struct TextOpener {
 impl FileOpener for TextOpener {
     fn open(&self, file: PartitionedFile) -> EngineResult<FileOpenFuture> {
         let rows = self.source.rows(&file)?;
-        let (store, compression) = (Arc::clone(&self.store), self.source.compression);
+        let compression = self.source.compression.or_of_name(file.object_meta.location.as_ref());
+        let store = Arc::clone(&self.store);
         Ok(Box::pin(async move {
             let path = &file.object_meta.location;
             let bytes = match &file.range {
@@ -200,107 +217,17 @@ async fn part(
     Ok(lines.boxed())
 }
 
-/// The parser of one file: ours for delimited text, arrow's for JSON, which knows nested types.
-enum Rows {
-    Csv(Box<RowParser>),
-    Json { name: String, decoder: Box<Decoder>, at_start: bool },
-}
-
-impl Rows {
-    fn new(
-        text: &Text,
-        name: String,
-        schema: &SchemaRef,
-        projection: &[usize],
-        batch_rows: usize,
-        first_part: bool,
-    ) -> EngineResult<Self> {
-        match text {
-            Text::Csv(csv) => {
-                let mut options = LoadOptions { batch_rows, ..LoadOptions::of_lake_csv(csv) };
-                options.header &= first_part;
-                let schema = Arc::new(nullable(schema));
-                let parser = RowParser::with_projection(name, &schema, projection, options).map_err(carried)?;
-                Ok(Rows::Csv(Box::new(parser)))
-            }
-            Text::Json => {
-                let target = Arc::new(nullable(&Arc::new(schema.project(projection)?)));
-                let builder = ReaderBuilder::new(target).with_batch_size(batch_rows);
-                let decoder = Box::new(builder.with_coerce_primitive(true).build_decoder()?);
-                Ok(Rows::Json { name, decoder, at_start: first_part })
-            }
-        }
-    }
-
-    /// Takes bytes, returns the batches they complete.
-    fn feed(&mut self, bytes: &[u8]) -> EngineResult<Vec<RecordBatch>> {
-        match self {
-            Rows::Csv(parser) => {
-                parser.feed(bytes).map_err(carried)?;
-                Ok(std::iter::from_fn(|| parser.next_batch()).collect())
-            }
-            Rows::Json { name, decoder, at_start } => {
-                check_start(name, at_start, bytes)?;
-                let mut batches = Vec::new();
-                let mut rest = bytes;
-                while !rest.is_empty() {
-                    let used = decoder.decode(rest).map_err(|e| json_error(name, &e))?;
-                    rest = rest.get(used..).unwrap_or_default();
-                    if used == 0 || !rest.is_empty() {
-                        batches.extend(decoder.flush().map_err(|e| json_error(name, &e))?);
-                    }
-                }
-                Ok(batches)
-            }
-        }
-    }
-
-    fn finish(&mut self) -> EngineResult<Vec<RecordBatch>> {
-        match self {
-            Rows::Csv(parser) => {
-                parser.finish().map_err(carried)?;
-                Ok(std::iter::from_fn(|| parser.next_batch()).collect())
-            }
-            Rows::Json { name, decoder, .. } => {
-                Ok(decoder.flush().map_err(|e| json_error(name, &e))?.into_iter().collect())
-            }
-        }
-    }
-}
-
-/// A file that is one JSON array is told apart by its first character.
-fn check_start(name: &str, at_start: &mut bool, bytes: &[u8]) -> EngineResult<()> {
-    if *at_start && let Some(first) = bytes.iter().find(|b| !b.is_ascii_whitespace()) {
-        *at_start = false;
-        if *first == b'[' {
-            return Err(carried(not_lines(name)));
-        }
-    }
-    Ok(())
-}
-
-/// The error about a file that holds one array.
-pub(super) fn not_lines(name: &str) -> Error {
-    let message = format!("file {name}: FORMAT JSON expects one JSON object per line, and this file is an array");
-    Error::new(Kind::InvalidText, message).hint("write it again as JSON lines, for example with jq -c '.[]'")
-}
-
-fn json_error(name: &str, error: &arrow::error::ArrowError) -> datafusion::error::DataFusionError {
-    carried(Error::new(Kind::InvalidText, format!("file {name}: {error}")))
-}
-
-/// Files promise nothing about NULL, whatever the table declares.
-fn nullable(schema: &SchemaRef) -> Schema {
-    Schema::new(schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect::<Vec<_>>())
-}
-
-fn batches(bytes: BoxStream<'static, io::Result<Bytes>>, rows: Rows) -> BoxStream<'static, EngineResult<RecordBatch>> {
+fn batches(
+    bytes: BoxStream<'static, io::Result<Bytes>>,
+    rows: TextRows,
+) -> BoxStream<'static, EngineResult<RecordBatch>> {
     let state = Some((bytes, rows));
     let lists = futures::stream::try_unfold(state, |state| async move {
         let Some((mut bytes, mut rows)) = state else { return Ok(None) };
         match bytes.next().await {
             Some(chunk) => {
-                let list = rows.feed(&chunk?)?;
+                let chunk = chunk.map_err(|e| rows.unreadable(&e))?;
+                let list = rows.feed(&chunk)?;
                 Ok::<_, datafusion::error::DataFusionError>(Some((list, Some((bytes, rows)))))
             }
             None => Ok(Some((rows.finish()?, None))),

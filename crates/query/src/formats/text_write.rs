@@ -1,17 +1,15 @@
 //! Rows as text: CSV in Postgres's spelling of values, JSON lines in ISO's.
 
+use super::json_write::encode_json;
 use super::{CsvOptions, FileFormat};
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
-use arrow::json::writer::{LineDelimited, Writer, WriterBuilder};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use std::fmt::Write as _;
 use tidegate_core::{Error, Kind, Result};
 
 const CSV_TIMESTAMP: &str = "%Y-%m-%d %H:%M:%S%.f";
 const CSV_TIMESTAMP_TZ: &str = "%Y-%m-%d %H:%M:%S%.f%:z";
-const JSON_TIMESTAMP: &str = "%Y-%m-%dT%H:%M:%S%.f";
-const JSON_TIMESTAMP_TZ: &str = "%Y-%m-%dT%H:%M:%S%.fZ";
 const TIME: &str = "%H:%M:%S%.f";
 
 /// Turns batches into text.
@@ -35,7 +33,7 @@ impl TextEncoder {
     /// Adds the rows to `out`.
     pub(super) fn encode(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
         match self {
-            TextEncoder::Csv(csv) => csv.encode(batch, out),
+            TextEncoder::Csv(csv) => csv.encode(batch, out, |_| ()),
             TextEncoder::Json => encode_json(batch, out),
         }
     }
@@ -48,19 +46,6 @@ impl TextEncoder {
     }
 }
 
-pub(super) fn encode_json(batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
-    let builder = WriterBuilder::new()
-        .with_timestamp_format(JSON_TIMESTAMP.into())
-        .with_timestamp_tz_format(JSON_TIMESTAMP_TZ.into())
-        .with_time_format(TIME.into())
-        .with_explicit_nulls(true);
-    let mut writer: Writer<_, LineDelimited> = builder.build(out);
-    writer
-        .write(batch)
-        .and_then(|()| writer.finish())
-        .map_err(|e| Error::new(Kind::Unsupported, format!("writing JSON: {e}")))
-}
-
 /// Writes delimited text.
 pub(super) struct CsvEncoder {
     csv: CsvOptions,
@@ -70,7 +55,8 @@ pub(super) struct CsvEncoder {
 }
 
 impl CsvEncoder {
-    fn new(csv: &CsvOptions, schema: &SchemaRef) -> Result<Self> {
+    /// An encoder for rows of the schema; nested columns are refused.
+    pub(super) fn new(csv: &CsvOptions, schema: &SchemaRef) -> Result<Self> {
         if let Some(field) = schema.fields().iter().find(|f| f.data_type().is_nested()) {
             let message = format!("column \"{}\" of type {} cannot be written as CSV", field.name(), field.data_type());
             return Err(Error::new(Kind::Unsupported, message).hint("choose FORMAT JSON or PARQUET"));
@@ -91,7 +77,13 @@ impl CsvEncoder {
         Ok(encoder)
     }
 
-    fn encode(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
+    /// Adds the rows to `out`; `row_ends` is told where in it each row's line end begins.
+    pub(super) fn encode(
+        &mut self,
+        batch: &RecordBatch,
+        out: &mut Vec<u8>,
+        mut row_ends: impl FnMut(usize),
+    ) -> Result<()> {
         out.append(&mut self.header);
         let bad = |e: &dyn std::fmt::Display| Error::new(Kind::Unsupported, format!("writing CSV: {e}"));
         let options = FormatOptions::default()
@@ -120,6 +112,7 @@ impl CsvEncoder {
                     _ => self.field(text.as_bytes(), out),
                 }
             }
+            row_ends(out.len());
             out.push(b'\n');
         }
         Ok(())

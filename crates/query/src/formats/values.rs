@@ -59,7 +59,17 @@ fn sign(text: &[u8]) -> (bool, &[u8]) {
 
 /// A floating point number, with `NaN` and `Infinity`.
 pub(super) fn float(text: &[u8]) -> Result<f64, Bad> {
-    std::str::from_utf8(text.trim_ascii()).map_err(|_| Bad::Syntax)?.parse().map_err(|_| Bad::Syntax)
+    let text = std::str::from_utf8(text.trim_ascii()).map_err(|_| Bad::Syntax)?;
+    let value: f64 = text.parse().map_err(|_| Bad::Syntax)?;
+    // What is infinite without saying so is too large.
+    if value.is_infinite() && text.bytes().any(|b| b.is_ascii_digit()) { Err(Bad::Range) } else { Ok(value) }
+}
+
+/// A floating point number of four bytes.
+pub(super) fn real(text: &[u8]) -> Result<f32, Bad> {
+    let wide = float(text)?;
+    let value = wide as f32;
+    if value.is_infinite() && wide.is_finite() { Err(Bad::Range) } else { Ok(value) }
 }
 
 /// A decimal as its digits times ten to the scale; what is beyond the scale is rounded, half away from zero.
@@ -115,6 +125,8 @@ pub(super) fn date(text: &[u8]) -> Result<i32, Bad> {
 }
 
 fn leading_date(text: &[u8]) -> Result<(i32, &[u8]), Bad> {
+    // Years of five digits are also written with a sign.
+    let text = text.strip_prefix(b"+").unwrap_or(text);
     let (year, rest, year_digits) = number(text)?;
     if year_digits == 8 && !matches!(rest.first(), Some(b'-' | b'/')) {
         return Ok((days(year / 10_000, year / 100 % 100, year % 100)?, rest));
@@ -269,6 +281,22 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(decimal(text.as_bytes(), 10, 2), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn floats() {
+        let cases = [
+            ("1.5", Ok(1.5)),
+            ("-Infinity", Ok(f64::NEG_INFINITY)),
+            ("1e999", Err(Bad::Range)),
+            ("", Err(Bad::Syntax)),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(float(text.as_bytes()), expected, "{text}");
+        }
+        assert_eq!(real(b"1e300"), Err(Bad::Range));
+        assert_eq!(real(b"inf"), Ok(f32::INFINITY));
+        assert!(float(b"NaN").is_ok_and(f64::is_nan));
     }
 
     #[test]

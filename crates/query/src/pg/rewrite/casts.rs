@@ -4,6 +4,13 @@ use super::build;
 use super::calls::take;
 use sqlparser::ast::{ArrayElemTypeDef, BinaryOperator, DataType, Expr, ObjectName, Value, ValueWithSpan};
 
+/// The digits of a text in bytea's hex format.
+fn hex_of(expr: &Expr) -> Option<String> {
+    let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) = expr else { return None };
+    let digits = text.strip_prefix("\\x").filter(|digits| digits.len() % 2 == 0)?;
+    digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| digits.to_string())
+}
+
 /// Rewrites one expression, its parts being done.
 pub fn expression(expr: &mut Expr) {
     match expr {
@@ -15,7 +22,11 @@ pub fn expression(expr: &mut Expr) {
             if let Some(plain) = plain_type(data_type) {
                 *data_type = plain;
             }
-            if is_text(data_type) && is_reg(inner) {
+            if matches!(data_type, DataType::Bytea)
+                && let Some(hex) = hex_of(inner)
+            {
+                **inner = Expr::Value(Value::HexStringLiteral(hex).into());
+            } else if is_text(data_type) && is_reg(inner) {
                 **inner = shown(take(inner));
             } else if is_array(data_type)
                 && let Some(items) = quoted_array(inner)
