@@ -4,8 +4,8 @@
 
 use super::cell::{Cell, cells, column};
 use super::shape::{self, Shape};
-use arrow::array::{ArrayRef, RecordBatch, new_null_array};
-use arrow::compute::{can_cast_types, cast, concat_batches};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, new_null_array};
+use arrow::compute::{can_cast_types, cast, concat_batches, filter_record_batch};
 use arrow::datatypes::{DataType, Schema};
 use arrow::error::ArrowError;
 use datafusion::error::Result;
@@ -37,7 +37,19 @@ static CONFORMED: LazyLock<HashMap<&'static str, OnceLock<Option<RecordBatch>>>>
 /// The rows of a table of [`NAMES`].
 pub fn rows(name: &str) -> Option<RecordBatch> {
     let slot = CONFORMED.get(name)?;
-    slot.get_or_init(|| conformed(shape::pg(name)?, table(name)?).ok()).clone()
+    let read = || {
+        let batch = conformed(shape::pg(name)?, table(name)?).ok()?;
+        if name == "pg_collation" { by_bytes(&batch) } else { Some(batch) }
+    };
+    slot.get_or_init(read).clone()
+}
+
+/// Texts are compared by bytes here: the hundreds of other collations are not to be had, and psql's `\d` joins them
+/// with every type.
+fn by_bytes(batch: &RecordBatch) -> Option<RecordBatch> {
+    let names = cells(batch.column_by_name("collname")?).ok()?;
+    let kept = names.iter().map(|name| matches!(name.text(), Some("default" | "C" | "POSIX")));
+    filter_record_batch(batch, &BooleanArray::from(kept.collect::<Vec<_>>())).ok()
 }
 
 /// Postgres' keywords: word, catcode, barelabel, catdesc, baredesc.
@@ -137,6 +149,7 @@ mod tests {
             assert!(rows.num_rows() > 0, "{name}");
             assert_eq!(rows.schema(), shape::pg(name).unwrap().schema, "{name}");
         }
+        assert_eq!(rows("pg_collation").unwrap().num_rows(), 3);
         assert!(keywords().unwrap().unwrap().num_rows() > 400);
     }
 }

@@ -7,7 +7,9 @@ use super::shape::{self, Rows, SHAPES, Shape};
 use super::snapshot::{PgColumn, PgRelation, PgSnapshot};
 use super::types;
 use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
 use datafusion::error::Result;
+use std::sync::LazyLock;
 
 /// The access method of tables, `heap`.
 const HEAP_OID: u32 = 2;
@@ -49,7 +51,12 @@ pub fn rows(snapshot: &PgSnapshot, shape: &'static Shape) -> Result<RecordBatch>
     if let Some((_, make)) = MADE.iter().find(|(name, _)| *name == shape.name) {
         let mut rows = Rows::of(shape);
         make(snapshot, &mut rows);
-        return Ok(rows.finish()?);
+        let own = rows.finish()?;
+        let system = SYSTEM_ATTRIBUTES.as_ref().filter(|_| shape.name == "pg_attribute");
+        return Ok(match system {
+            Some(system) => concat_batches(&shape.schema, [system, &own])?,
+            None => own,
+        });
     }
     let known = fixed::rows(shape.name);
     Ok(known.unwrap_or_else(|| RecordBatch::new_empty(shape.schema.clone())))
@@ -127,18 +134,25 @@ impl Class<'_> {
     }
 }
 
-fn attributes(snapshot: &PgSnapshot, rows: &mut Rows) {
+/// Columns of the system's relations, the same for every snapshot: made once, as there are thousands.
+static SYSTEM_ATTRIBUTES: LazyLock<Option<RecordBatch>> = LazyLock::new(|| {
+    let mut rows = Rows::of(shape::pg("pg_attribute")?);
     for shape in SHAPES.iter() {
         for (index, column) in shape.columns.iter().enumerate() {
             let type_oid = types::oid_of_catalog_name(column.type_name).unwrap_or(25);
+            let (name, not_null) = (column.name, column.not_null);
             attribute(
-                rows,
+                &mut rows,
                 shape.oid,
                 index,
-                Attribute { name: column.name, type_oid, typmod: -1, not_null: column.not_null, has_default: false },
+                Attribute { name, type_oid, typmod: -1, not_null, has_default: false },
             );
         }
     }
+    rows.finish().ok()
+});
+
+fn attributes(snapshot: &PgSnapshot, rows: &mut Rows) {
     for relation in &snapshot.relations {
         for (index, column) in relation.columns.iter().enumerate() {
             let of = Attribute {
