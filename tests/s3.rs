@@ -4,7 +4,7 @@
 //! the S3 port, where signatures are enforced.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -127,6 +127,10 @@ impl S3 {
                 }
                 return Ok(());
             }
+            let fatal = self._folder.path().join("logs").join("weed.FATAL");
+            if fatal.exists() {
+                return Err(fs::read_to_string(fatal).unwrap_or_default());
+            }
             std::thread::sleep(Duration::from_millis(100));
         }
         let log = fs::read_to_string(self._folder.path().join("out.log")).unwrap_or_default();
@@ -148,22 +152,23 @@ pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Four ports that are free, and whose gRPC neighbours (10000 higher) are free too.
+/// Four ports that are free, and whose gRPC neighbours (10000 higher) are free too. Below those that the system gives to
+/// outgoing connections, any of which might take one between this look and the server's start.
 fn free_ports() -> [u16; 4] {
-    let mut found = Vec::new();
-    let mut held = Vec::new();
-    while found.len() < 4 {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let given = listener.local_addr().unwrap().port();
-        let port = if given > 55_000 { given - 20_000 } else { given };
-        // One that was given is free, and answers while it is held here.
-        let busy = |port: u16| port != given && TcpStream::connect(("127.0.0.1", port)).is_ok();
-        if !found.contains(&port) && !busy(port) && !busy(port + 10_000) {
-            found.push(port);
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let mut next = || {
+        let seed = std::process::id().wrapping_mul(37).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        12_000 + u16::try_from(seed % 10_000).unwrap()
+    };
+    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    std::array::from_fn(|_| {
+        loop {
+            let port = next();
+            if free(port) && free(port + 10_000) {
+                return port;
+            }
         }
-        held.push(listener);
-    }
-    [found[0], found[1], found[2], found[3]]
+    })
 }
 
 #[test]

@@ -12,4 +12,4 @@ mod settings;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Error, Kind, Result};
 pub use rng::Rng;
-pub use settings::{SETTINGS, Scope, Setting, Settings, Shape, find as setting_find, millis};
+pub use settings::{SETTINGS, Scope, Setting, Settings, Shape, find as setting_find, millis, shown_setting};

@@ -292,6 +292,17 @@ pub fn millis(text: &str) -> Option<i64> {
     number.checked_mul(factor)
 }
 
+/// A setting's value as SHOW tells it: a duration in the largest unit that it is a whole number of, as in Postgres.
+pub fn shown_setting(name: &str, value: &str) -> String {
+    let is_time = find(name).is_ok_and(|setting| matches!(setting.shape, Shape::Millis));
+    let ms = value.parse::<i64>().ok().filter(|ms| is_time && *ms > 0);
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s"), (1, "ms")];
+    let unit = |ms: i64| {
+        units.iter().find(|(factor, _)| ms % factor == 0).map(|(factor, unit)| format!("{}{unit}", ms / factor))
+    };
+    ms.and_then(unit).unwrap_or_else(|| value.to_string())
+}
+
 impl Settings {
     /// Only defaults.
     pub fn new() -> Self {

@@ -46,6 +46,21 @@ impl Piece {
         self.marks.first().map_or(1, |mark| mark.char)
     }
 
+    /// The first character of a name in the script, from 1: where an error about it points.
+    pub fn position_of(&self, name: &str) -> Option<usize> {
+        let last = name.rsplit('.').next().unwrap_or(name);
+        let is_it = |token: &TokenWithSpan| match &token.token {
+            Token::Word(word) if word.quote_style.is_some() => word.value == last,
+            Token::Word(word) => word.value.eq_ignore_ascii_case(last),
+            _ => false,
+        };
+        let index = self.tokens.iter().position(is_it)?;
+        // A qualified name is pointed at where it begins.
+        let dotted = |at: usize| matches!(self.tokens.get(at).map(|token| &token.token), Some(Token::Period));
+        let first = if index >= 2 && name.contains('.') && dotted(index - 1) { index - 2 } else { index };
+        Some(self.char_of(first))
+    }
+
     /// The statement with passwords and keys blotted out: what logs and views may show.
     pub fn redacted_text(&self) -> String {
         let mut shown = String::with_capacity(self.text.len());

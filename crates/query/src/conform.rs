@@ -47,6 +47,10 @@ fn fit(array: &ArrayRef, column: &Column) -> Result<ArrayRef> {
     if matches!(array.data_type(), DataType::Null) {
         return Ok(new_null_array(&want, array.len()));
     }
+    if want == DataType::Binary && array.data_type().is_string() {
+        return crate::formats::bytes_of_text(array)
+            .map_err(|error| error.context(format_args!("column \"{}\"", column.name)));
+    }
     let options = CastOptions { safe: false, format_options: FormatOptions::default() };
     cast_with_options(array, &want, &options).map_err(|error| {
         let text = error.to_string();

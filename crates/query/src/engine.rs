@@ -1,6 +1,6 @@
 //! The engine of the server: what all sessions share.
 
-use crate::scope::SEARCH_PATH;
+use crate::scope::{SEARCH_PATH, Scope};
 use crate::service::{Service, SystemTable};
 use crate::session::Session;
 use datafusion::execution::disk_manager::DiskManagerBuilder;
@@ -11,7 +11,7 @@ use datafusion::prelude::SessionConfig;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, OnceLock};
-use tidegate_catalog::Catalog;
+use tidegate_catalog::{Catalog, State};
 use tidegate_core::{Clock, Error, Kind, Result, Rng, Settings};
 use tidegate_storage::Stores;
 
@@ -101,6 +101,24 @@ impl Engine {
     /// URL of the folder of managed tables and stream segments; without a slash at its end.
     pub fn objects_url(&self) -> &str {
         &self.0.objects_url
+    }
+
+    /// What the server's own work sees: schema `public`, as `admin`.
+    pub fn system_scope(&self, state: Arc<State>) -> Scope {
+        Scope {
+            engine: self.clone(),
+            state,
+            search_path: vec!["public".to_string()],
+            user: "admin".to_string(),
+            pid: 0,
+            timezone: "UTC".to_string(),
+            partitions: 0,
+            settings: Arc::default(),
+            system_columns: false,
+            consumed: None,
+            places_of: None,
+            depth: 0,
+        }
     }
 
     /// What queries of all sessions share: memory, spill files, caches.

@@ -1,5 +1,6 @@
 //! The engine's errors become ours: the one place that reads them.
 
+use crate::scope::SEARCH_PATH;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
@@ -79,6 +80,9 @@ const TOLD_BY_TEXT: &[(&str, Kind)] = &[
     ("Cast error", Kind::InvalidText),
     ("can't be represented", Kind::OutOfRange),
     ("Invalid function", Kind::UndefinedFunction),
+    ("must appear in the GROUP BY", Kind::Grouping),
+    ("must be in GROUP BY", Kind::Grouping),
+    ("more than one row", Kind::Cardinality),
     ("not found", Kind::UndefinedTable),
     ("coercion", Kind::DatatypeMismatch),
     ("Cannot coerce", Kind::DatatypeMismatch),
@@ -90,7 +94,25 @@ fn from_text(message: &str, otherwise: Kind) -> Error {
     if told == Kind::DivisionByZero {
         return Error::new(told, "division by zero");
     }
-    Error::new(told, undefined_function(message).unwrap_or_else(|| message.to_string()))
+    let words = undefined_function(message).or_else(|| undefined_table(message)).or_else(|| grouping(message));
+    Error::new(told, words.unwrap_or_else(|| message.to_string()))
+}
+
+/// `table 'dev.public.t' not found` in Postgres' words.
+fn undefined_table(message: &str) -> Option<String> {
+    let name = message.split("table '").nth(1)?.split("' not found").next()?;
+    let name = name.strip_prefix(crate::DATABASE).and_then(|rest| rest.strip_prefix('.')).unwrap_or(name);
+    let name = name.strip_prefix(SEARCH_PATH).and_then(|rest| rest.strip_prefix('.')).unwrap_or(name);
+    Some(format!("relation \"{name}\" does not exist"))
+}
+
+/// A column that is neither grouped by nor aggregated, in Postgres' words.
+fn grouping(message: &str) -> Option<String> {
+    let column = message.split("expression '").nth(1).or_else(|| message.split('"').nth(1));
+    message.contains("GROUP BY").then(|| {
+        let column = column.and_then(|rest| rest.split(['\'', '"']).next()).unwrap_or("of the query");
+        format!("column \"{column}\" must appear in the GROUP BY clause or be used in an aggregate function")
+    })
 }
 
 /// `Invalid function 'x'. …` in Postgres' words.

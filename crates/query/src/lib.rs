@@ -41,7 +41,7 @@ pub use fault::from_datafusion;
 pub use outcome::{CopyIn, Notice, Outcome, RowsTag, TxStatus};
 pub use parameter::{Prepared, bind};
 pub use planner::Planner;
-pub use scope::{Scope, undefined_table};
+pub use scope::{Consumed, Scope, undefined_table};
 pub use service::{Service, SystemTable, TableSink};
 pub use session::Session;
 pub use tidegate_parser::Piece;

@@ -4,9 +4,12 @@ use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::logical_expr::{Expr, LogicalPlan};
+use sqlparser::ast::{Visit, Visitor};
 use std::collections::HashMap;
+use std::ops::ControlFlow;
+use tidegate_catalog::Column;
 use tidegate_core::Result;
-use tidegate_parser::Statement;
+use tidegate_parser::{Statement, ast};
 
 /// A statement that has been parsed, and what it needs and gives.
 #[derive(Debug, Clone)]
@@ -88,6 +91,40 @@ fn cast_types(plan: &LogicalPlan) -> Result<HashMap<String, Option<DataType>>> {
     });
     walk.map_err(crate::from_datafusion)?;
     Ok(found)
+}
+
+/// The types of the parameters of a statement that is not planned yet: what the client told, else text.
+pub fn of_text(statement: &ast::Statement, told: &[Option<u32>]) -> Vec<u32> {
+    of_columns(statement, &[], told)
+}
+
+/// Like [`of_text`], with the columns that parameters stand for.
+pub fn of_columns(statement: &ast::Statement, known: &[(usize, Column)], told: &[Option<u32>]) -> Vec<u32> {
+    let count = parameters_of(statement).max(told.len());
+    let of_column = |number: usize| {
+        known.iter().find(|(known, _)| *known == number).map(|(_, column)| oid_of(&column.sql_type.arrow()))
+    };
+    let type_of = |index: usize| told.get(index).copied().flatten().or_else(|| of_column(index + 1)).unwrap_or(TEXT);
+    (0..count).map(type_of).collect()
+}
+
+/// The highest number of a parameter in a statement.
+fn parameters_of(statement: &ast::Statement) -> usize {
+    struct Highest(usize);
+    impl Visitor for Highest {
+        type Break = ();
+        fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<()> {
+            if let ast::Expr::Value(value) = expr
+                && let ast::Value::Placeholder(name) = &value.value
+            {
+                self.0 = self.0.max(name.trim_start_matches('$').parse().unwrap_or(0));
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut highest = Highest(0);
+    let _ = statement.visit(&mut highest);
+    highest.0
 }
 
 /// NULLs of these types: to learn a plan's columns before its parameters are known.

@@ -6,7 +6,7 @@ use crate::pinned::Pinned;
 use crate::scope::Scope;
 use crate::stream_sql;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
@@ -29,6 +29,8 @@ impl Planner {
     pub fn new(scope: &Scope) -> Result<Self> {
         let mut state = scope.engine.base().clone();
         let options = state.config_mut().options_mut();
+        // As in Postgres, a literal with a point is exact.
+        options.sql_parser.parse_float_as_decimal = true;
         options.execution.time_zone = Some(scope.timezone.clone());
         if scope.partitions > 0 {
             options.execution.target_partitions = scope.partitions;
@@ -78,8 +80,17 @@ impl Planner {
             _ => RowsTag::Select,
         };
         let rows = self.stream(parameter::bind(plan, values)?).await?;
-        Ok(Outcome::Rows { schema: rows.schema(), rows, tag })
+        Ok(Outcome::Rows { schema: shown_schema(&rows.schema()), rows, tag })
     }
+}
+
+/// Columns under the names that a client is told.
+pub fn shown_schema(schema: &SchemaRef) -> SchemaRef {
+    if !schema.fields().iter().any(|field| crate::pg::plain_name(field.name()) != field.name()) {
+        return Arc::clone(schema);
+    }
+    let shown = |field: &Arc<Field>| field.as_ref().clone().with_name(crate::pg::plain_name(field.name()));
+    Arc::new(Schema::new(schema.fields().iter().map(shown).collect::<Vec<_>>()))
 }
 
 /// Writes go through the services that own what is written, never through the engine's own hooks.

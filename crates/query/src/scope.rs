@@ -21,6 +21,17 @@ pub const SEARCH_PATH: &str = "$search_path";
 /// Views in views: deeper ones are refused.
 const VIEW_DEPTH_MAX: usize = 32;
 
+/// The part of a stream that is read.
+#[derive(Debug, Clone)]
+pub struct Consumed {
+    /// The stream.
+    pub stream: Oid,
+    /// By shard, the index at which reading begins; a shard that is not named begins at its oldest record.
+    pub from: Arc<BTreeMap<u32, u64>>,
+    /// By shard, the index before which reading ends; None reads on to the end.
+    pub upto: Option<Arc<BTreeMap<u32, u64>>>,
+}
+
 /// What a statement sees. Clones are cheap.
 #[derive(Clone)]
 pub struct Scope {
@@ -42,8 +53,8 @@ pub struct Scope {
     pub settings: Arc<Vec<(String, String, String)>>,
     /// Whether streams show their system columns.
     pub system_columns: bool,
-    /// For CONSUME: the stream, and by shard the index at which reading begins.
-    pub consumed: Option<(Oid, Arc<BTreeMap<u32, u64>>)>,
+    /// For CONSUME and deliveries: the part of a stream that is read.
+    pub consumed: Option<Consumed>,
     /// For DML: the table whose rows show their places.
     pub places_of: Option<Oid>,
     /// How many views have been opened to get here.

@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::outcome::{CopyIn, Notice, Outcome, TxStatus};
 use crate::parameter::{self, Prepared};
-use crate::planner::{Planner, text_rows};
+use crate::planner::{Planner, shown_schema, text_rows};
 use crate::scope::Scope;
 use crate::variables::Variables;
 use crate::work::Work;
@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use std::sync::Arc;
 use tidegate_catalog::{Space, Transaction};
-use tidegate_core::{Error, Kind, Result};
+use tidegate_core::{Error, Kind, Result, shown_setting};
 use tidegate_parser::{CopyLocation, CopySubject, Piece, Statement, ast, fold, name_parts};
 use tokio_util::sync::CancellationToken;
 
@@ -113,19 +113,22 @@ impl Session {
     /// with its last statement.
     pub async fn run(&mut self, piece: &Piece, last: bool) -> Result<Outcome> {
         let statement = tidegate_parser::parse(piece)?;
-        self.perform(statement, Vec::new(), last).await
+        self.perform(statement, Vec::new(), last).await.map_err(|error| placed(error, piece))
     }
 
     /// Reads a statement of the extended protocol. `types` are those that the client told of its parameters.
     pub async fn prepare(&mut self, sql: &str, types: &[Option<u32>]) -> Result<Prepared> {
-        let Some(statement) = one_statement(sql)? else {
+        let Some(piece) = one_piece(sql)? else {
             return Ok(Prepared { statement: None, parameter_types: Vec::new(), schema: None });
         };
+        let statement = tidegate_parser::parse(&piece)?;
         self.refuse_after_failure(&statement)?;
         let (parameter_types, schema) = match &statement {
             Statement::Sql(sql) => match sql.as_ref() {
                 ast::Statement::ShowVariable { variable } => (Vec::new(), Some(show_schema(&setting_name(variable)))),
-                sql if is_query(sql) => self.describe(sql, types).await?,
+                sql if is_query(sql) => self.describe(sql, types).await.map_err(|error| placed(error, &piece))?,
+                ast::Statement::Insert(insert) => (self.insert_parameters(insert, types).await?, None),
+                sql @ (ast::Statement::Update(_) | ast::Statement::Delete(_)) => (parameter::of_text(sql, types), None),
                 _ => (Vec::new(), None),
             },
             _ => (Vec::new(), None),
@@ -145,7 +148,20 @@ impl Session {
         let plan = Planner::new(&self.scope()?)?.plan(sql).await?;
         let types = parameter::types_of(&plan, types)?;
         let bound = parameter::bind(plan, parameter::nulls_of(&types))?;
-        Ok((types, Some(Arc::new(bound.schema().as_arrow().clone()))))
+        Ok((types, Some(shown_schema(&Arc::new(bound.schema().as_arrow().clone())))))
+    }
+
+    /// The types of the parameters of an INSERT: what the client told, else what they are compared or assigned to.
+    async fn insert_parameters(&self, insert: &ast::Insert, told: &[Option<u32>]) -> Result<Vec<u32>> {
+        let scope = self.scope()?;
+        if let Some(source) = &insert.source
+            && !matches!(source.body.as_ref(), ast::SetExpr::Values(_))
+        {
+            let plan = Planner::new(&scope)?.plan(&ast::Statement::Query(source.clone())).await?;
+            return parameter::types_of(&plan, told);
+        }
+        let known = insert::parameter_types(&scope, insert)?;
+        Ok(parameter::of_columns(&ast::Statement::Insert(insert.clone()), &known, told))
     }
 
     /// What the next statement sees.
@@ -368,7 +384,7 @@ impl Session {
 
     fn show_rows(&self, name: &str) -> Result<Outcome> {
         if name != "all" {
-            return text_rows(&[name], vec![vec![self.variables.get(name)?]]);
+            return text_rows(&[name], vec![vec![shown_setting(name, &self.variables.get(name)?)]]);
         }
         let mut columns = vec![Vec::new(), Vec::new(), Vec::new()];
         for (name, setting, description) in self.variables.all() {
@@ -441,12 +457,27 @@ async fn dispatch(work: &mut Work<'_>, statement: &Statement, values: &[ScalarVa
     }
 }
 
-fn one_statement(sql: &str) -> Result<Option<Statement>> {
-    let pieces = tidegate_parser::split(sql)?;
-    match pieces.as_slice() {
-        [] => Ok(None),
-        [piece] => tidegate_parser::parse(piece).map(Some),
+fn one_piece(sql: &str) -> Result<Option<Piece>> {
+    let mut pieces = tidegate_parser::split(sql)?;
+    match pieces.len() {
+        0 => Ok(None),
+        1 => Ok(pieces.pop()),
         _ => Err(Error::new(Kind::Syntax, "cannot insert multiple commands into a prepared statement")),
+    }
+}
+
+/// An error about a name points at the name.
+fn placed(error: Error, piece: &Piece) -> Error {
+    let named =
+        matches!(error.kind(), Kind::UndefinedTable | Kind::UndefinedColumn | Kind::UndefinedFunction | Kind::Grouping);
+    if error.position().is_some() || !named {
+        return error;
+    }
+    let quoted = error.message().split('"').nth(1);
+    let function = || error.message().strip_prefix("function ").and_then(|rest| rest.split(' ').next());
+    match quoted.or_else(function).and_then(|name| piece.position_of(name)) {
+        Some(position) => error.at(position),
+        None => error,
     }
 }
 

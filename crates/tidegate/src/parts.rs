@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use tidegate_catalog::Catalog;
 use tidegate_core::{Clock, Result, Rng, Settings};
+use tidegate_delivery::{Deliveries, DeliveryService};
 use tidegate_lake::{LakeService, restore_settings};
 use tidegate_query::stream_sql::{RecordCodec, StreamService};
 use tidegate_query::{Engine, Service};
@@ -20,6 +21,8 @@ pub struct Parts {
     pub engine: Engine,
     /// Streams.
     pub streams: Streams,
+    /// Deliveries.
+    pub deliveries: Deliveries,
 }
 
 impl Parts {
@@ -32,10 +35,15 @@ impl Parts {
         restore_settings(&catalog.state(), settings);
         let streams = Streams::new(catalog.clone(), Arc::clone(&stores), Arc::new(RecordCodec));
         let engine = Engine::new(settings.clone(), rng, catalog.clone(), stores, objects_url(directory)?)?;
-        let services: Vec<Arc<dyn Service>> =
-            vec![Arc::new(StreamService::new(streams.clone())), Arc::new(LakeService), Arc::new(Warehouse)];
+        let deliveries = Deliveries::new(engine.clone());
+        let services: Vec<Arc<dyn Service>> = vec![
+            Arc::new(StreamService::new(streams.clone())),
+            Arc::new(DeliveryService::new(deliveries.clone())),
+            Arc::new(LakeService),
+            Arc::new(Warehouse),
+        ];
         engine.plug(services);
-        Ok(Parts { catalog, engine, streams })
+        Ok(Parts { catalog, engine, streams, deliveries })
     }
 
     /// Starts what works on its own until the token is cancelled.
@@ -45,7 +53,11 @@ impl Parts {
         let flush = tokio::spawn(async move {
             stop.run_until_cancelled(flushed).await;
         });
-        vec![flush, tokio::spawn(self.streams.clone().keep_sealed(shutdown.clone()))]
+        vec![
+            flush,
+            tokio::spawn(self.streams.clone().keep_sealed(shutdown.clone())),
+            tokio::spawn(self.deliveries.clone().run(shutdown.clone())),
+        ]
     }
 }
 

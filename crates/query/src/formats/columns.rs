@@ -3,8 +3,9 @@
 
 use super::values::{self, Bad};
 use arrow::array::{
-    Array, ArrayRef, BinaryArray, BooleanArray, BooleanBufferBuilder, Date32Array, Decimal128Array, Float32Array,
-    Float64Array, Int16Array, Int32Array, Int64Array, StringArray, Time64MicrosecondArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, BooleanBufferBuilder, Date32Array, Decimal128Array,
+    Float32Array, Float64Array, Int16Array, Int32Array, Int64Array, StringArray, Time64MicrosecondArray,
+    TimestampMicrosecondArray,
 };
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::{CastOptions, can_cast_types, cast, cast_with_options};
@@ -235,6 +236,24 @@ fn castable(text: &[u8], to: &DataType) -> Result<(), Bad> {
     let one = StringArray::from(vec![text]);
     let strict = CastOptions { safe: false, ..CastOptions::default() };
     cast_with_options(&one, to, &strict).map(drop).map_err(|_| Bad::Syntax)
+}
+
+/// Text as the bytes it means: hex after `\\x`, else Postgres' escapes. 22P02 for what means none.
+pub fn bytes_of_text(array: &ArrayRef) -> Result<ArrayRef> {
+    let text = cast(array, &DataType::Utf8).map_err(Error::internal)?;
+    let mut bytes = arrow::array::BinaryBuilder::new();
+    let mut value = Vec::new();
+    for text in text.as_string::<i32>() {
+        let Some(text) = text else {
+            bytes.append_null();
+            continue;
+        };
+        value.clear();
+        let invalid = |_| Error::new(Kind::InvalidText, "invalid input syntax for type bytea");
+        values::bytea(text.as_bytes(), &mut value).map_err(invalid)?;
+        bytes.append_value(&value);
+    }
+    Ok(Arc::new(bytes.finish()))
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ mod text_write;
 mod values;
 pub mod write;
 
+pub use columns::bytes_of_text;
 pub use compress::Compression;
 pub use copy_options::{apply_copy_options, compression_of, one_byte};
 pub use infer::infer_schema;

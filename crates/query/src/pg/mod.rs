@@ -23,5 +23,5 @@ mod types;
 
 pub use functions::functions;
 pub use provider::{information_schema, pg_catalog};
-pub use rewrite::rewrite;
+pub use rewrite::{plain_name, rewrite};
 pub use snapshot::{PgColumn, PgRelation, PgRole, PgSchema, PgSnapshot};

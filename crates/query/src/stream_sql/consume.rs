@@ -2,7 +2,7 @@
 
 use crate::insert;
 use crate::outcome::Outcome;
-use crate::scope::Scope;
+use crate::scope::{Consumed, Scope};
 use crate::work::Work;
 use datafusion::common::ScalarValue;
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ pub async fn execute(work: &mut Work<'_>, consume: &Consume, values: &[ScalarVal
     let from = known.as_ref().map(|consumer| consumer.cursor.clone()).unwrap_or_default();
     let cursor: BTreeMap<u32, u64> = state.shards(stream.oid).map(|shard| (shard.spec.number, shard.next)).collect();
     let before = work.scope.clone();
-    work.scope = Scope { consumed: Some((stream.oid, Arc::new(from))), ..before };
+    work.scope = Scope { consumed: Some(Consumed { stream: stream.oid, from: Arc::new(from), upto: None }), ..before };
     let rows = insert::run(work, insert, values).await;
     work.scope.consumed = None;
     let rows = rows?;

@@ -1,7 +1,7 @@
 //! A stream as a table: its segments, then its tails, as they stood when the query was planned.
 
 use crate::formats::{Compression, FileFormat, FileScan};
-use crate::scope::Scope;
+use crate::scope::{Consumed, Scope};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
@@ -17,7 +17,6 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::physical_plan::union::UnionExec;
 use object_store::ObjectMeta;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use tidegate_catalog::{Chunk, RecordsBuilder, Relation, Segment, Shard, ShardSpec, State, StreamSpec};
@@ -35,8 +34,8 @@ pub struct StreamTable {
     relation: Arc<Relation>,
     spec: Arc<StreamSpec>,
     schema: SchemaRef,
-    /// By shard, the index at which reading begins; shards that are not named begin at their oldest.
-    from: Arc<BTreeMap<u32, u64>>,
+    /// The part that is read; None reads all of it.
+    part: Option<Consumed>,
     runtime: Arc<datafusion::execution::runtime_env::RuntimeEnv>,
 }
 
@@ -57,23 +56,26 @@ impl StreamTable {
             relation.columns.len()
         };
         let schema = Arc::new(Schema::new(full.fields().iter().take(shown).cloned().collect::<Vec<_>>()));
-        let from = match &scope.consumed {
-            Some((oid, from)) if *oid == relation.oid => Arc::clone(from),
-            _ => Arc::default(),
-        };
+        let part = scope.consumed.clone().filter(|part| part.stream == relation.oid);
         Ok(StreamTable {
             streams: streams.clone(),
             state: Arc::clone(&scope.state),
             relation: Arc::new(relation.clone()),
             spec: Arc::new(spec.clone()),
             schema,
-            from,
+            part,
             runtime: Arc::clone(scope.engine.runtime()),
         })
     }
 
     fn start_of(&self, shard: &Shard) -> u64 {
-        self.from.get(&shard.spec.number).map_or(shard.oldest, |from| (*from).max(shard.oldest))
+        let from = self.part.as_ref().and_then(|part| part.from.get(&shard.spec.number));
+        from.map_or(shard.oldest, |from| (*from).max(shard.oldest))
+    }
+
+    fn end_of(&self, shard: &Shard) -> u64 {
+        let upto = self.part.as_ref().and_then(|part| part.upto.as_ref()).and_then(|upto| upto.get(&shard.spec.number));
+        upto.map_or(shard.next, |upto| (*upto).min(shard.next))
     }
 
     fn file(&self, segment: &Segment, root: &object_store::path::Path) -> Result<PartitionedFile> {
@@ -93,8 +95,8 @@ impl StreamTable {
         self.runtime.register_object_store(&place.registry_url, place.store);
         let mut files = Vec::new();
         for shard in self.state.shards(self.relation.oid) {
-            let start = self.start_of(shard);
-            for segment in shard.segments.values().filter(|segment| segment.first >= start) {
+            let (start, end) = (self.start_of(shard), self.end_of(shard));
+            for segment in shard.segments.values().filter(|segment| segment.first >= start && segment.end <= end) {
                 files.push(self.file(segment, &place.path).map_err(external)?);
             }
         }
@@ -117,13 +119,17 @@ impl StreamTable {
         let schema = Arc::new(self.schema.project(projection).map_err(Error::internal)?);
         let mut tails: Vec<Arc<dyn PartitionStream>> = Vec::new();
         for shard in self.state.shards(self.relation.oid) {
-            let from = self.start_of(shard);
+            let (from, upto) = (self.start_of(shard), self.end_of(shard));
             let mut chunks = Vec::new();
-            for segment in shard.segments.values().filter(|segment| segment.first < from && segment.end > from) {
-                chunks.extend(self.rest_of(segment, from).await?);
+            let cut = |segment: &&Arc<Segment>| {
+                let wanted = segment.first.max(from) < segment.end.min(upto);
+                wanted && (segment.first < from || segment.end > upto)
+            };
+            for segment in shard.segments.values().filter(cut) {
+                chunks.extend(self.rest_of(segment, segment.first.max(from), segment.end.min(upto)).await?);
             }
             chunks.extend(shard.tail.iter().cloned());
-            if chunks.is_empty() {
+            if chunks.is_empty() || from >= upto {
                 continue;
             }
             tails.push(Arc::new(Tail {
@@ -133,6 +139,7 @@ impl StreamTable {
                 shard: shard.spec.clone(),
                 chunks: chunks.into(),
                 from,
+                upto,
                 projection: projection.into(),
                 schema: Arc::clone(&schema),
             }));
@@ -140,8 +147,8 @@ impl StreamTable {
         Ok(tails)
     }
 
-    async fn rest_of(&self, sealed: &Segment, from: u64) -> Result<Vec<Arc<Chunk>>> {
-        let rest = usize::try_from(sealed.end - from).unwrap_or(usize::MAX);
+    async fn rest_of(&self, sealed: &Segment, from: u64, upto: u64) -> Result<Vec<Arc<Chunk>>> {
+        let rest = usize::try_from(upto - from).unwrap_or(usize::MAX);
         let records = segment::read(self.streams.stores(), &self.spec, sealed, from, rest).await?;
         let mut chunks = Vec::new();
         for same in records.chunk_by(|a, b| a.arrival_ms == b.arrival_ms) {
@@ -205,6 +212,7 @@ struct Tail {
     shard: ShardSpec,
     chunks: Arc<[Arc<Chunk>]>,
     from: u64,
+    upto: u64,
     projection: Arc<[usize]>,
     schema: SchemaRef,
 }
@@ -231,6 +239,7 @@ impl PartitionStream for Tail {
             shard: self.shard.clone(),
             chunks: Arc::clone(&self.chunks),
             next: self.from,
+            upto: self.upto,
             at: 0,
             projection: Arc::clone(&self.projection),
         };
@@ -247,6 +256,7 @@ struct TailReader {
     shard: ShardSpec,
     chunks: Arc<[Arc<Chunk>]>,
     next: u64,
+    upto: u64,
     at: usize,
     projection: Arc<[usize]>,
 }
@@ -256,7 +266,8 @@ impl Iterator for TailReader {
 
     fn next(&mut self) -> Option<Self::Item> {
         let chunks = self.chunks.get(self.at..)?;
-        let rows: Vec<_> = rows_from(chunks, self.next).take(BATCH_ROWS).collect();
+        let rows: Vec<_> =
+            rows_from(chunks, self.next).take_while(|row| row.index < self.upto).take(BATCH_ROWS).collect();
         let last = rows.last()?;
         self.next = last.index + 1;
         let made = batch(self.decoder.as_ref(), &self.relation, &self.spec, &self.shard, &rows, &self.projection);

@@ -16,6 +16,8 @@ mod correlated;
 mod output;
 mod sources;
 
+pub use output::plain_name;
+
 use super::snapshot::PgSnapshot;
 use sqlparser::ast::{Expr, Query, SetExpr, Statement, TableFactor, VisitMut, VisitorMut};
 use std::ops::ControlFlow;
@@ -76,6 +78,7 @@ impl VisitorMut for Rewriter<'_> {
         if self.ctes.len() == 1 {
             output::show(&mut query.body);
         }
+        output::name_items(&mut query.body);
         self.ctes.pop();
         ControlFlow::Continue(())
     }

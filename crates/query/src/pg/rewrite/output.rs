@@ -26,6 +26,41 @@ pub fn show(body: &mut SetExpr) {
     }
 }
 
+/// Stands in a name before what tells it from another of the same name; cut off where names are shown.
+pub const TWIN: char = '\u{1}';
+
+/// Gives expressions without a name the one that Postgres gives them, at any depth: `count`, `?column?`. The engine
+/// refuses two columns of one name, so the second gets a mark that [`plain_name`] takes away.
+pub fn name_items(body: &mut SetExpr) {
+    match body {
+        SetExpr::Select(select) => {
+            let mut taken: Vec<String> = Vec::new();
+            for item in &mut select.projection {
+                let column = matches!(build::item_expr(item), Some(Expr::Identifier(_) | Expr::CompoundIdentifier(_)));
+                let own = item_name(item);
+                let twin = taken.contains(&own);
+                if let SelectItem::UnnamedExpr(expr) = item
+                    && (twin || !column)
+                {
+                    let name = if twin { format!("{own}{TWIN}{}", taken.len()) } else { own.clone() };
+                    *item = SelectItem::ExprWithAlias {
+                        expr: super::calls::take(expr),
+                        alias: Ident::with_quote('"', name),
+                    };
+                }
+                taken.push(own);
+            }
+        }
+        SetExpr::SetOperation { left, .. } => name_items(left),
+        _ => {}
+    }
+}
+
+/// A column's name as it is shown.
+pub fn plain_name(name: &str) -> &str {
+    name.split(TWIN).next().unwrap_or(name)
+}
+
 /// Whether an item is a call of ours.
 fn is_ours(item: &SelectItem) -> bool {
     match build::item_expr(item).map(build::bare) {
@@ -105,6 +140,16 @@ fn type_name(data_type: &DataType) -> Option<String> {
         DataType::Int(_) | DataType::Integer(_) => "int4".to_string(),
         DataType::SmallInt(_) => "int2".to_string(),
         DataType::Boolean => "bool".to_string(),
+        DataType::Numeric(_) | DataType::Decimal(_) => "numeric".to_string(),
+        DataType::Double(_) | DataType::DoublePrecision => "float8".to_string(),
+        DataType::Real => "float4".to_string(),
+        DataType::Date => "date".to_string(),
+        DataType::Timestamp(_, sqlparser::ast::TimezoneInfo::None | sqlparser::ast::TimezoneInfo::WithoutTimeZone) => {
+            "timestamp".to_string()
+        }
+        DataType::Timestamp(..) => "timestamptz".to_string(),
+        DataType::Varchar(_) => "varchar".to_string(),
+        DataType::Interval { .. } => "interval".to_string(),
         _ => return None,
     })
 }
