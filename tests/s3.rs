@@ -154,7 +154,7 @@ pub fn files_below(folder: &Path) -> Vec<PathBuf> {
 /// outgoing connections, any of which might take one between this look and the server's start.
 fn free_ports() -> [u16; 4] {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let mut next = || {
+    let next = || {
         let seed = std::process::id().wrapping_mul(37).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
         12_000 + u16::try_from(seed % 10_000).unwrap()
     };

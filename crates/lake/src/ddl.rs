@@ -98,14 +98,14 @@ pub fn add_partitions(work: &mut Work<'_>, add: &AddPartitions) -> Result<&'stat
 
 fn check_columns(table: &str, spec: &ExternalSpec, partition: &Partition) -> Result<()> {
     let named: Vec<String> = partition.values.iter().map(|(column, _)| fold(column)).collect();
-    match named.iter().all(|name| spec.partition_columns.contains(name)) && named.len() == spec.partition_columns.len()
-    {
-        true => Ok(()),
-        false => Err(Error::new(
-            Kind::InvalidDefinition,
-            format!("external table \"{table}\" is partitioned by ({})", spec.partition_columns.join(", ")),
-        )),
+    if named.len() == spec.partition_columns.len() && named.iter().all(|name| spec.partition_columns.contains(name)) {
+        return Ok(());
     }
+    let message = match spec.partition_columns.as_slice() {
+        [] => format!("external table \"{table}\" is not partitioned"),
+        columns => format!("external table \"{table}\" is partitioned by ({})", columns.join(", ")),
+    };
+    Err(Error::new(Kind::InvalidDefinition, message))
 }
 
 fn folder_of(location: &str, partition: &Partition) -> String {
