@@ -1,7 +1,6 @@
 //! The one integration-test binary: the real server, over the wire, beside real clients.
 //!
 //! `tests/run` prepares what these need and runs them; `cargo test --test tests -- NAME` runs one again.
-//! A module stands in the list below once the part it tests is in the server; the others wait beside it as specification.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,11 +11,14 @@
     reason = "a test that fails should say so at once; the harness serves modules that still wait"
 )]
 
+mod demo;
 mod door;
 mod drivers;
+mod faults;
 mod harness;
 mod report;
 mod s3;
+mod sim;
 mod slt;
 mod tidy;
 mod wire;
