@@ -35,7 +35,8 @@ fn malformed_frames_end_one_connection_only() {
             let mut stream = TcpStream::connect(("127.0.0.1", server.sql)).unwrap();
             stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
             stream.write_all(frame).unwrap();
-            stream.shutdown(std::net::Shutdown::Write).unwrap();
+            // The server may have ended it already.
+            stream.shutdown(std::net::Shutdown::Write).ok();
             let mut answer = Vec::new();
             let ended = stream.read_to_end(&mut answer);
             let reset = matches!(&ended, Err(e) if e.kind() == std::io::ErrorKind::ConnectionReset);

@@ -97,6 +97,8 @@ pub enum Kind {
     UndefinedCursor,
     /// 3B001: no such savepoint.
     UndefinedSavepoint,
+    /// 42P03: a cursor of that name is there already.
+    DuplicateCursor,
     /// 42803: a column stands neither in GROUP BY nor in an aggregate.
     Grouping,
     /// 55000: the object is not in a state for this.
@@ -155,6 +157,7 @@ impl Kind {
             Kind::UndefinedStatement => "26000",
             Kind::UndefinedCursor => "34000",
             Kind::UndefinedSavepoint => "3B001",
+            Kind::DuplicateCursor => "42P03",
             Kind::Grouping => "42803",
             Kind::NotInState => "55000",
             Kind::External => "38000",

@@ -129,6 +129,13 @@ fn parameters(message: &Bind, types: &[u32], zone: &str) -> Result<Vec<ScalarVal
 fn describe(connection: &mut Connection, target: Target, name: &str) -> Result<()> {
     let (prepared, formats) = match target {
         Target::Statement => (statement_of(connection, name)?, Vec::new()),
+        // A cursor that SQL declared is a portal too, as in Postgres.
+        Target::Portal if !connection.portals.contains_key(name) => {
+            let schema = connection.session.cursor_schema(name).map_err(|_| no_portal(name))?;
+            let formats = Format::spread(&[], schema.fields().len())?;
+            backend::put_row_description(&mut connection.outgoing.buffer, &schema, &formats);
+            return Ok(());
+        }
         Target::Portal => {
             let portal = connection.portals.get(name).ok_or_else(|| no_portal(name))?;
             (portal.prepared.clone(), portal.formats.clone())

@@ -15,6 +15,7 @@
 mod access;
 pub mod conform;
 mod copy_in;
+mod cursors;
 pub mod ddl;
 mod engine;
 mod fault;
@@ -33,6 +34,7 @@ mod session;
 pub mod sql_type;
 pub mod stream_sql;
 pub mod system_table;
+mod table_arguments;
 mod variables;
 mod work;
 

@@ -48,6 +48,8 @@ pub enum RowsTag {
     Explain,
     /// `SHOW`, without a number.
     Show,
+    /// `FETCH n`.
+    Fetch,
 }
 
 impl RowsTag {
@@ -57,6 +59,7 @@ impl RowsTag {
             RowsTag::Select => format!("SELECT {rows}"),
             RowsTag::Explain => "EXPLAIN".to_string(),
             RowsTag::Show => "SHOW".to_string(),
+            RowsTag::Fetch => format!("FETCH {rows}"),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Prepared statements: their parameters' types, and the values that take the parameters' place.
 
-use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use sqlparser::ast::{Visit, Visitor};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use tidegate_catalog::Column;
 use tidegate_core::Result;
 use tidegate_parser::{Statement, ast};
@@ -40,6 +41,17 @@ const TYPES: &[(u32, DataType)] = &[
     (1114, DataType::Timestamp(TimeUnit::Microsecond, None)),
 ];
 
+/// Postgres' numbers of arrays, with the Arrow type of their items.
+const ARRAYS: &[(u32, DataType)] = &[
+    (1009, DataType::Utf8),
+    (1000, DataType::Boolean),
+    (1005, DataType::Int16),
+    (1007, DataType::Int32),
+    (1016, DataType::Int64),
+    (1021, DataType::Float32),
+    (1022, DataType::Float64),
+];
+
 fn oid_of(arrow: &DataType) -> u32 {
     match arrow {
         DataType::Timestamp(_, Some(_)) => 1184,
@@ -49,6 +61,7 @@ fn oid_of(arrow: &DataType) -> u32 {
         DataType::UInt32 => 20,
         DataType::Int8 | DataType::UInt8 => 21,
         DataType::UInt16 => 23,
+        DataType::List(item) => ARRAYS.iter().find(|(_, of)| of == item.data_type()).map_or(1009, |(oid, _)| *oid),
         other => TYPES.iter().find(|(_, arrow)| arrow == other).map_or(TEXT, |(oid, _)| *oid),
     }
 }
@@ -57,6 +70,10 @@ fn arrow_of(oid: u32) -> DataType {
     match oid {
         1184 => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         1700 => DataType::Decimal128(38, 10),
+        array if ARRAYS.iter().any(|(oid, _)| *oid == array) => {
+            let item = ARRAYS.iter().find(|(oid, _)| *oid == array).map_or(DataType::Utf8, |(_, item)| item.clone());
+            DataType::List(Arc::new(Field::new("item", item, true)))
+        }
         _ => TYPES.iter().find(|(known, _)| *known == oid).map_or(DataType::Utf8, |(_, arrow)| arrow.clone()),
     }
 }

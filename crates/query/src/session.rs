@@ -1,5 +1,6 @@
 //! A session: one client's settings, transaction and user, and the statements it runs.
 
+use crate::cursors::Cursors;
 use crate::engine::Engine;
 use crate::outcome::{CopyIn, Notice, Outcome, TxStatus};
 use crate::parameter::{self, Prepared};
@@ -7,7 +8,7 @@ use crate::planner::{Planner, shown_schema, text_rows};
 use crate::scope::Scope;
 use crate::variables::Variables;
 use crate::work::Work;
-use crate::{copy_in, ddl, insert};
+use crate::{copy_in, ddl, insert, table_arguments};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub struct Session {
     /// Open in a block, between the statements of one script, and while a COPY takes its rows.
     transaction: Option<Transaction>,
     savepoints: Vec<(String, Transaction)>,
+    cursors: Cursors,
     notices: Vec<Notice>,
     token: CancellationToken,
 }
@@ -50,6 +52,7 @@ impl Session {
             status: TxStatus::Idle,
             transaction: None,
             savepoints: Vec::new(),
+            cursors: Cursors::default(),
             notices: Vec::new(),
             token,
         })
@@ -126,6 +129,7 @@ impl Session {
         let (parameter_types, schema) = match &statement {
             Statement::Sql(sql) => match sql.as_ref() {
                 ast::Statement::ShowVariable { variable } => (Vec::new(), Some(show_schema(&setting_name(variable)))),
+                ast::Statement::Fetch { name, .. } => (Vec::new(), Some(self.cursors.schema(&fold(name))?)),
                 sql if is_query(sql) => self.describe(sql, types).await.map_err(|error| placed(error, &piece))?,
                 ast::Statement::Insert(insert) => (self.insert_parameters(insert, types).await?, None),
                 sql @ (ast::Statement::Update(_) | ast::Statement::Delete(_)) => (parameter::of_text(sql, types), None),
@@ -145,7 +149,7 @@ impl Session {
     }
 
     async fn describe(&self, sql: &ast::Statement, types: &[Option<u32>]) -> Result<(Vec<u32>, Option<SchemaRef>)> {
-        let plan = Planner::new(&self.scope()?)?.plan(sql).await?;
+        let plan = Planner::new(&self.scope()?)?.plan(&table_arguments::bound(sql, &[])).await?;
         let types = parameter::types_of(&plan, types)?;
         let bound = parameter::bind(plan, parameter::nulls_of(&types))?;
         Ok((types, Some(shown_schema(&Arc::new(bound.schema().as_arrow().clone())))))
@@ -287,13 +291,34 @@ impl Session {
             ast::Statement::Set(set) => self.set(set.clone())?,
             ast::Statement::Reset(reset) => self.reset(reset.reset.clone())?,
             ast::Statement::ShowVariable { variable } => self.show_rows(&setting_name(variable))?,
+            ast::Statement::Declare { stmts } => match stmts.as_slice() {
+                [declare] => self.declare(declare).await?,
+                _ => return Err(Error::new(Kind::Unsupported, "DECLARE makes one cursor")),
+            },
+            ast::Statement::Fetch { name, direction, .. } => self.cursors.fetch(&fold(name), direction).await?,
+            ast::Statement::Close { cursor } => self.cursors.close(cursor)?,
             ast::Statement::Discard { .. } => {
+                self.cursors = Cursors::default();
                 self.variables.reset_all();
                 Outcome::Done { tag: "DISCARD ALL".to_string() }
             }
             _ => return Ok(None),
         };
         Ok(Some(outcome))
+    }
+
+    /// The columns of a cursor, for a client that asks for them by the protocol.
+    pub fn cursor_schema(&self, name: &str) -> Result<SchemaRef> {
+        self.cursors.schema(name)
+    }
+
+    async fn declare(&mut self, declare: &ast::Declare) -> Result<Outcome> {
+        let state = self.engine.catalog().state();
+        if self.status != TxStatus::Idle {
+            self.transaction.get_or_insert_with(|| Transaction::new(state));
+        }
+        let scope = self.scope()?;
+        self.cursors.declare(&scope, declare, self.status != TxStatus::Idle).await
     }
 
     fn begin(&mut self) -> Outcome {
@@ -316,6 +341,7 @@ impl Session {
         }
         self.transaction = None;
         self.savepoints.clear();
+        self.cursors.end_transaction();
         Ok(Outcome::Done { tag: if commit { "COMMIT" } else { "ROLLBACK" }.to_string() })
     }
 
@@ -415,7 +441,7 @@ fn is_query(statement: &ast::Statement) -> bool {
 
 async fn query(scope: &Scope, sql: &ast::Statement, values: Vec<ScalarValue>) -> Result<Outcome> {
     let planner = Planner::new(scope)?;
-    let plan = planner.plan(sql).await?;
+    let plan = planner.plan(&table_arguments::bound(sql, &values)).await?;
     planner.execute(plan, values).await
 }
 

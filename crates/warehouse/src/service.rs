@@ -100,7 +100,8 @@ fn tables(state: &State) -> impl Iterator<Item = Vec<Cell>> + '_ {
             text(state.schema_name(relation.schema)),
             text(&relation.name),
             text(&spec.location),
-            number(files.version),
+            // The last version of its Delta log.
+            number(files.version.saturating_sub(1)),
             number(files.files.len() as u64),
             number(files.bytes()),
             number(files.rows()),

@@ -36,6 +36,7 @@ pub fn name_items(body: &mut SetExpr) {
         SetExpr::Select(select) => {
             let mut taken: Vec<String> = Vec::new();
             for item in &mut select.projection {
+                type_number(item);
                 let column = matches!(build::item_expr(item), Some(Expr::Identifier(_) | Expr::CompoundIdentifier(_)));
                 let own = item_name(item);
                 let twin = taken.contains(&own);
@@ -53,6 +54,25 @@ pub fn name_items(body: &mut SetExpr) {
         }
         SetExpr::SetOperation { left, .. } => name_items(left),
         _ => {}
+    }
+}
+
+/// A whole number that stands alone is an `integer` in Postgres where it fits; the engine's are all `bigint`.
+fn type_number(item: &mut SelectItem) {
+    let own = item_name(item);
+    let Some(Expr::Value(value)) = build::item_expr(item) else { return };
+    let sqlparser::ast::Value::Number(digits, _) = &value.value else { return };
+    if digits.parse::<i32>().is_err() {
+        return;
+    }
+    let unnamed = matches!(item, SelectItem::UnnamedExpr(_));
+    if let Some(expr) = build::item_expr_mut(item) {
+        let number = super::calls::take(expr);
+        *expr = build::cast(number, DataType::Int(None));
+    }
+    if unnamed && let Some(expr) = build::item_expr_mut(item) {
+        let expr = super::calls::take(expr);
+        *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', own) };
     }
 }
 
