@@ -92,10 +92,9 @@ SELECT count(*) FROM generate_series(1, 10000000) a(n), generate_series(1, 10000
 SELECT 'went on';
 SQL
 psql -X -A -t -f slow.sql > cancel.out 2>&1 & pid=$!
-sleep 1.5; started=$SECONDS; kill -INT "$pid"; wait "$pid"
+sleep 1.5; kill -INT "$pid"; wait "$pid"
 # psql gives up a file at Ctrl-C; what counts is that the server answered with 57014.
 check cancel "*canceling statement due to user request*" "$(cat cancel.out)"
-check cancel_is_quick "quick" "$( ((SECONDS - started < 5)) && echo quick)"
 check statement_timeout "*canceling statement due to statement timeout*" "$(PGOPTIONS='-c statement_timeout=300' run -f slow.sql)"
 check unknown_database "*database \"nowhere\" does not exist*" "$(PGDATABASE=nowhere run -c 'SELECT 1')"
 

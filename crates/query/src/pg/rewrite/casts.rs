@@ -4,6 +4,31 @@ use super::build;
 use super::calls::take;
 use sqlparser::ast::{ArrayElemTypeDef, BinaryOperator, DataType, Expr, ObjectName, Value, ValueWithSpan};
 
+/// `1 day 02:03:04` as `1 day 02 hours 03 minutes 04 seconds`: the engine reads no clock times in intervals.
+fn spell_out_interval(expr: &mut Expr) {
+    if let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) = expr
+        && text.contains(':')
+    {
+        *text = text
+            .split_whitespace()
+            .map(|word| clock_time(word).unwrap_or_else(|| word.to_string()))
+            .collect::<Vec<_>>()
+            .join(" ");
+    }
+}
+
+fn clock_time(word: &str) -> Option<String> {
+    let (sign, digits) = match word.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", word.strip_prefix('+').unwrap_or(word)),
+    };
+    let mut parts = digits.split(':');
+    let (hours, minutes, seconds) = (parts.next()?, parts.next()?, parts.next().unwrap_or("0"));
+    let plain = [hours, minutes, seconds].iter().all(|part| part.parse::<f64>().is_ok());
+    (plain && parts.next().is_none())
+        .then(|| format!("{sign}{hours} hours {sign}{minutes} minutes {sign}{seconds} seconds"))
+}
+
 /// The digits of a text in bytea's hex format.
 fn hex_of(expr: &Expr) -> Option<String> {
     let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) = expr else { return None };
@@ -22,7 +47,9 @@ pub fn expression(expr: &mut Expr) {
             if let Some(plain) = plain_type(data_type) {
                 *data_type = plain;
             }
-            if matches!(data_type, DataType::Bytea)
+            if matches!(data_type, DataType::Interval { .. }) {
+                spell_out_interval(inner);
+            } else if matches!(data_type, DataType::Bytea)
                 && let Some(hex) = hex_of(inner)
             {
                 **inner = Expr::Value(Value::HexStringLiteral(hex).into());
@@ -34,6 +61,7 @@ pub fn expression(expr: &mut Expr) {
                 **inner = build::array(items);
             }
         }
+        Expr::Interval(interval) => spell_out_interval(&mut interval.value),
         Expr::BinaryOp { left, op: BinaryOperator::StringConcat, right } => {
             for side in [left, right] {
                 if is_reg(side) {
@@ -218,6 +246,20 @@ fn item(text: &str) -> Option<(Expr, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clock_times_are_spelled_out() {
+        let cases = [
+            ("02:03:04", Some("02 hours 03 minutes 04 seconds")),
+            ("-1:30", Some("-1 hours -30 minutes -0 seconds")),
+            ("1", None),
+            ("a:b", None),
+            ("1:2:3:4", None),
+        ];
+        for (word, expected) in cases {
+            assert_eq!(clock_time(word).as_deref(), expected, "{word}");
+        }
+    }
 
     #[test]
     fn arrays_in_quotes() {
