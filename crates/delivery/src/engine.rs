@@ -118,7 +118,9 @@ impl Deliveries {
             let mut retry = turn.lock().await;
             let state = self.catalog().state();
             let Some(delivery) = find(&state, oid) else { return Err(gone()) };
-            if has_reached(delivery, &goal) && delivery.state.attempt.is_none() {
+            // What retention has trimmed meanwhile can no longer be reached, nor waited for.
+            let done = has_reached(delivery, &goal) || waiting(delivery, &state).is_empty();
+            if done && delivery.state.attempt.is_none() {
                 return Ok(());
             }
             self.deliver(oid).await?;
