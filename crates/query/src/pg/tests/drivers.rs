@@ -322,7 +322,7 @@ async fn other_queries_get_names_and_stay_as_they_are() {
         ),
         (
             "SELECT lower(name)::text || 'x' FROM t GROUP BY 1 HAVING count(*) > 1",
-            Some("SELECT lower(name)::text || 'x' AS \"?column?\" FROM t GROUP BY 1 HAVING count(*) > 1"),
+            Some("SELECT lower(name)::TEXT || 'x' AS \"?column?\" FROM t GROUP BY 1 HAVING count(*) > 1"),
         ),
     ];
     for (sql, expected) in cases {
