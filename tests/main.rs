@@ -21,4 +21,5 @@ mod s3;
 mod sim;
 mod slt;
 mod tidy;
+mod upkeep;
 mod wire;

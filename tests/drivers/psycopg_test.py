@@ -16,7 +16,7 @@ from checks import CONNINFO, SQL_PORT, check, equal, finish, server_memory_kib
 PID = os.environ.get("TIDEGATE_PID")
 RSS_GROWTH_KIB_MAX = 256 * 1024
 STREAMED_ROWS = 10_000_000
-SLOW = "SELECT count(*) FROM generate_series(1, 100000000000) AS t(x) WHERE x %% 7 = 3"
+SLOW = "SELECT count(*) FROM generate_series(1, 10000000) a(n), generate_series(1, 10000000) b(m) WHERE a.n * 31 %% 7 = b.m %% 11"
 UTC = dt.timezone.utc
 
 conn = psycopg.connect(CONNINFO, autocommit=True)

@@ -140,6 +140,8 @@ impl Committer {
         let before = self.published.load_full();
         let mut dirty = self.dirty.lock();
         group.iter().flat_map(|accepted| &accepted.changes).for_each(|change| dirty.note(&before, change));
+        let changes = group.iter().flat_map(|accepted| &accepted.changes);
+        self.pins.retire(state.position, changes.filter_map(|change| folder_let_go(&before, change)));
         let state = Arc::new(state);
         self.pins.note(&state);
         self.published.store(state);
@@ -153,6 +155,17 @@ impl Committer {
             tracing::warn!(%error, "old files of the log could not be removed");
         }
     }
+}
+
+/// The folder of a relation that is dropped.
+fn folder_let_go(before: &State, change: &Change) -> Option<String> {
+    let Change::Drop { oid, .. } = change else { return None };
+    let location = match &before.relation(*oid)?.kind {
+        RelationKind::Table(table) => &table.location,
+        RelationKind::Stream(stream) => &stream.location,
+        RelationKind::External(_) | RelationKind::View(_) => return None,
+    };
+    Some(format!("{location}/"))
 }
 
 /// The tables whose export these changes concern.

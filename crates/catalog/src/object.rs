@@ -260,6 +260,9 @@ pub struct DeliverySpec {
     /// AS (SELECT …): the columns that are delivered; None delivers the stream's own.
     #[serde(default)]
     pub select: Option<String>,
+    /// search_path when it was made: names in `select` are looked up so for ever.
+    #[serde(default)]
+    pub search_path: Vec<String>,
     /// Where to.
     pub target: DeliveryTarget,
     /// PARQUET, JSON or CSV, for objects.

@@ -1,28 +1,34 @@
-//! The loop that delivers.
+//! The loop that delivers: one task looks at all deliveries, and each that is due takes a turn of its own.
 
-use crate::prefix;
-use crate::state::{Range, begun, delivered, has_reached, is_due, waiting, weigh};
-use datafusion::execution::SendableRecordBatchStream;
-use futures::TryStreamExt;
+use crate::buffer::{self, Range};
+use crate::prefix::{self, Prefix};
+use crate::state::{Due, begun, delivered, due, has_reached};
+use crate::{object, query, rows};
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_catalog::{Catalog, Change, Delivery, DeliveryAttempt, DeliveryTarget, Object, Oid, State};
 use tidegate_core::{Error, Kind, Result};
-use tidegate_query::conform::{Source, conform};
-use tidegate_query::formats::{Compression, CsvOptions, FileFormat, WriteOptions, create_writer};
-use tidegate_query::{Consumed, Engine, Planner, Scope, access, from_datafusion};
+use tidegate_query::Engine;
 use tidegate_storage::fault;
+use tokio::sync::{OwnedMutexGuard, Semaphore};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// How often deliveries are looked at.
+/// How often deliveries are looked at while records come or something is due.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// Longest time between two looks.
+const LOOK_INTERVAL_MAX_MS: i64 = 10_000;
+/// Deliveries that write at the same time; more wait for their turn.
+const WRITERS_MAX: usize = 8;
+/// What one object or commit holds at least, if so much waits: a delivery with a small buffer catches up in few of them.
+const FLUSH_BYTES_MIN: u64 = 1 << 20;
 /// Wait after the first failure; doubled with each further one.
 const RETRY_MS: i64 = 1000;
 /// Longest wait between tries.
 const RETRY_MAX_MS: i64 = 60_000;
-/// Times that a position is put anew when a statement changed the delivery meanwhile.
+/// Times that a position is put anew when statements changed the delivery meanwhile.
 const CONFLICTS_MAX: usize = 100;
 
 /// All deliveries of a server; clones share them.
@@ -31,8 +37,9 @@ pub struct Deliveries(Arc<Inner>);
 
 struct Inner {
     engine: Engine,
-    // One attempt of a delivery at a time, whoever asks for it.
+    // One turn of a delivery at a time, whoever asks for it.
     turns: Mutex<HashMap<Oid, Arc<tokio::sync::Mutex<Retry>>>>,
+    writers: Semaphore,
 }
 
 /// When a delivery that failed is tried again.
@@ -42,98 +49,145 @@ struct Retry {
     not_before_ms: i64,
 }
 
+type Turn = OwnedMutexGuard<Retry>;
+
+impl Retry {
+    fn after_failure(&self, now_ms: i64) -> Retry {
+        let wait = RETRY_MS.saturating_mul(1 << self.failures.min(16)).min(RETRY_MAX_MS);
+        Retry { failures: self.failures.saturating_add(1), not_before_ms: now_ms.saturating_add(wait) }
+    }
+}
+
 impl Deliveries {
     /// Of this engine.
     pub fn new(engine: Engine) -> Self {
-        Deliveries(Arc::new(Inner { engine, turns: Mutex::default() }))
+        Deliveries(Arc::new(Inner { engine, turns: Mutex::default(), writers: Semaphore::new(WRITERS_MAX) }))
     }
 
-    fn catalog(&self) -> &Catalog {
+    /// The catalog that deliveries stand in.
+    pub fn catalog(&self) -> &Catalog {
         self.0.engine.catalog()
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.catalog().clock().now_ms()
     }
 
     fn turn(&self, delivery: Oid) -> Arc<tokio::sync::Mutex<Retry>> {
         Arc::clone(self.0.turns.lock().entry(delivery).or_default())
     }
 
-    /// Delivers what is due until the token is cancelled.
+    /// Delivers what is due until the token is cancelled. What is being written then is left to its attempt: the next
+    /// start finishes it.
     pub async fn run(self, stop: CancellationToken) {
-        let mut working = tokio::task::JoinSet::new();
+        let mut versions = self.catalog().versions();
+        let mut working = JoinSet::new();
+        let mut look_at_ms = 0;
         while stop.run_until_cancelled(tokio::time::sleep(LOOK_INTERVAL)).await.is_some() {
-            let state = self.catalog().state();
-            let now_ms = self.catalog().clock().now_ms();
-            for delivery in state.deliveries().filter(|delivery| is_due(delivery, &state, now_ms)) {
-                // Whoever holds the turn is at it already.
-                if let Ok(turn) = self.turn(delivery.oid).try_lock_owned() {
-                    let (deliveries, oid) = (self.clone(), delivery.oid);
-                    working.spawn(async move { deliveries.try_once(oid, turn).await });
+            while let Some(ended) = working.try_join_next() {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a delivery broke off");
                 }
             }
-            while working.try_join_next().is_some() {}
-        }
-        // What is being written is left to its attempt: the next start finishes it.
-        working.abort_all();
-    }
-
-    async fn try_once(&self, oid: Oid, mut retry: tokio::sync::OwnedMutexGuard<Retry>) {
-        let now_ms = self.catalog().clock().now_ms();
-        if now_ms < retry.not_before_ms {
-            return;
-        }
-        match self.deliver(oid).await {
-            Ok(()) => *retry = Retry::default(),
-            Err(error) => {
-                retry.failures += 1;
-                let wait = RETRY_MS.saturating_mul(1 << retry.failures.min(16).saturating_sub(1)).min(RETRY_MAX_MS);
-                retry.not_before_ms = now_ms + wait;
-                tracing::warn!(delivery = oid, failures = retry.failures, %error, "a delivery failed and is tried again");
-                self.tell(oid, &error).await;
+            if versions.has_changed().unwrap_or(false) || self.now_ms() >= look_at_ms {
+                versions.mark_unchanged();
+                look_at_ms = self.look(&mut working);
             }
         }
+        working.shutdown().await;
     }
 
-    /// Writes the reason into the delivery's state, where one can select it.
-    async fn tell(&self, oid: Oid, error: &Error) {
-        let state = self.catalog().state();
-        let Some(delivery) = find(&state, oid).filter(|delivery| delivery.state.reason != error.message()) else {
-            return;
-        };
-        let mut told = Delivery { revision: delivery.revision + 1, ..delivery.clone() };
-        told.state.reason = error.message().to_string();
-        // It is told again with the next failure.
-        self.catalog().commit(vec![put(told)]).await.ok();
+    /// Begins a turn of each delivery that is due. Gives the time of the next look if nothing happens before.
+    fn look(&self, working: &mut JoinSet<()>) -> i64 {
+        let (state, now_ms) = (self.catalog().state(), self.now_ms());
+        self.0.turns.lock().retain(|oid, _| state.object(*oid).is_some());
+        let mut next_ms = now_ms.saturating_add(LOOK_INTERVAL_MAX_MS);
+        for delivery in state.deliveries() {
+            let load = buffer::load(delivery, &state, delivery.spec.buffer_bytes);
+            next_ms = match due(delivery, &load, now_ms) {
+                Due::Idle => next_ms,
+                Due::At(at_ms) => next_ms.min(at_ms),
+                Due::Now => match self.turn(delivery.oid).try_lock_owned() {
+                    Ok(turn) if turn.not_before_ms > now_ms => next_ms.min(turn.not_before_ms),
+                    Ok(mut turn) => {
+                        let (deliveries, oid) = (self.clone(), delivery.oid);
+                        // Its error is in the log and in the delivery's state.
+                        working.spawn(async move { drop(deliveries.take(oid, &mut turn).await) });
+                        now_ms
+                    }
+                    // Whoever holds the turn is at it.
+                    Err(_) => now_ms,
+                },
+            };
+        }
+        next_ms
     }
 
-    /// FLUSH: returns when everything up to now is delivered.
+    /// FLUSH: returns when everything up to now is delivered, or with the error that a try has ended in. It goes on when
+    /// the one who asked has gone.
     pub async fn flush(&self, oid: Oid) -> Result<()> {
+        let deliveries = self.clone();
+        tokio::spawn(async move { deliveries.flush_all(oid).await }).await.map_err(Error::internal)?
+    }
+
+    async fn flush_all(&self, oid: Oid) -> Result<()> {
         let state = self.catalog().state();
-        let Some(delivery) = find(&state, oid) else { return Err(gone()) };
-        let goal: BTreeMap<u32, u64> = state
-            .shards(delivery.spec.source)
-            .filter(|shard| shard.next > shard.oldest)
-            .map(|shard| (shard.spec.number, shard.next))
-            .collect();
+        let goal = buffer::ends(&state, find(&state, oid).ok_or_else(gone)?.spec.source);
         loop {
-            let turn = self.turn(oid);
-            let mut retry = turn.lock().await;
+            let mut turn = self.turn(oid).lock_owned().await;
             let state = self.catalog().state();
-            let Some(delivery) = find(&state, oid) else { return Err(gone()) };
-            // What retention has trimmed meanwhile can no longer be reached, nor waited for.
-            let done = has_reached(delivery, &goal) || waiting(delivery, &state).is_empty();
-            if done && delivery.state.attempt.is_none() {
+            let delivery = find(&state, oid).ok_or_else(gone)?;
+            if has_reached(delivery, &state, &goal) {
                 return Ok(());
             }
-            self.deliver(oid).await?;
-            *retry = Retry::default();
+            if delivery.state.paused {
+                let message = format!("delivery stream \"{}\" is paused", delivery.name);
+                return Err(Error::new(Kind::NotInState, message).hint("RESUME DELIVERY STREAM lets it go on."));
+            }
+            self.take(oid, &mut turn).await?;
         }
     }
 
-    /// Delivers what waits, under the caller's turn.
+    /// Takes a turn: delivers once, and notes how it went.
+    async fn take(&self, oid: Oid, turn: &mut Turn) -> Result<()> {
+        // Should it break off, it is not tried again at once.
+        let failed = turn.after_failure(self.now_ms());
+        turn.not_before_ms = failed.not_before_ms;
+        match self.deliver(oid).await {
+            Ok(()) => {
+                **turn = Retry::default();
+                Ok(())
+            }
+            Err(error) => {
+                **turn = turn.after_failure(self.now_ms());
+                let state = self.catalog().state();
+                // Dropped while at work: nobody waits for it.
+                let Some(delivery) = find(&state, oid) else { return Err(gone()) };
+                let (name, failures) = (&delivery.name, turn.failures);
+                tracing::warn!(delivery = %name, failures, %error, "a delivery failed and is tried again");
+                // What cannot be told now is told with the next failure.
+                self.step(oid, &[], |delivery| crate::state::failed(delivery, error.message())).await.ok();
+                Err(error.context(format_args!("delivery stream \"{name}\"")))
+            }
+        }
+    }
+
+    /// Delivers what waits, once. Whoever calls it has the turn.
     async fn deliver(&self, oid: Oid) -> Result<()> {
+        let _writer = self.0.writers.acquire().await.map_err(Error::internal)?;
         let state = self.catalog().state();
         let Some(delivery) = find(&state, oid) else { return Ok(()) };
-        match &delivery.spec.target {
-            DeliveryTarget::Table(table) => self.deliver_rows(&state, delivery, *table).await,
+        let begun_ms = self.now_ms();
+        let (range, count, changes) = match &delivery.spec.target {
+            DeliveryTarget::Table(table) => {
+                let range = waiting(delivery, &state);
+                if range.is_empty() {
+                    return Ok(());
+                }
+                fault::point("delivery.write")?;
+                let (count, changes) = rows::write(&self.0.engine, &state, &delivery.spec, *table, &range).await?;
+                (range, count, changes)
+            }
             DeliveryTarget::Objects(prefix) => {
                 let attempt = match &delivery.state.attempt {
                     Some(attempt) => attempt.clone(),
@@ -143,141 +197,66 @@ impl Deliveries {
                     },
                 };
                 fault::point("delivery.write")?;
-                let records = self.write(oid, &attempt).await?;
-                fault::point("delivery.written")?;
-                self.move_on(oid, &attempt.range, records, Vec::new()).await
+                let count = object::write(&self.0.engine, &state, delivery, &attempt).await?;
+                (attempt.range, count, Vec::new())
             }
-        }
+        };
+        fault::point("delivery.written")?;
+        fault::point("delivery.commit")?;
+        let now_ms = self.now_ms();
+        self.step(oid, &changes, |delivery| Some(delivered(delivery, &range, count, now_ms))).await?;
+        tracing::debug!(delivery = %delivery.name, rows = count, ms = now_ms - begun_ms, "delivered");
+        Ok(())
     }
 
-    /// Decides what the next object holds and how it is called, and makes that durable.
+    /// Decides what the next object holds and how it is called, and makes that durable. None: nothing waits, or the
+    /// delivery has been paused.
     async fn begin(&self, state: &State, delivery: &Delivery, prefix: &str) -> Result<Option<DeliveryAttempt>> {
         let range = waiting(delivery, state);
         if range.is_empty() {
             return Ok(None);
         }
-        let (_, oldest_ms) = weigh(delivery, state, &range);
-        let folder = prefix::expand(prefix, oldest_ms)?;
-        let stamp = chrono::DateTime::from_timestamp_millis(oldest_ms).unwrap_or_default().format("%Y-%m-%d-%H-%M-%S");
-        let object = format!("{folder}{}-{stamp}-{}{}", delivery.name, self.0.engine.rng().uuid(), ending(delivery));
+        let engine = &self.0.engine;
+        let oldest_ms = query::oldest_ms(engine.stores(), state, &delivery.spec, &range).await?;
+        let oldest_ms = oldest_ms.unwrap_or_else(|| self.now_ms());
+        let folder = Prefix::parse(prefix)?.expand(oldest_ms, engine.rng());
+        let (stamp, unique) = (prefix::stamp(oldest_ms), engine.rng().uuid());
+        let object = format!("{folder}{}-{stamp}-{unique}{}", delivery.name, object::ending(&delivery.spec));
         let attempt = DeliveryAttempt { range, object };
         fault::point("delivery.attempt")?;
-        self.catalog().commit(vec![put(begun(delivery, attempt.clone()))]).await?;
-        Ok(Some(attempt))
+        let begin = |delivery: &Delivery| (!delivery.state.paused).then(|| begun(delivery, attempt.clone()));
+        let made = self.step(delivery.oid, &[], begin).await?;
+        Ok(made.then_some(attempt))
     }
 
-    /// Writes an attempt's object, whole, in the place of what an earlier try left. Gives the number of rows.
-    async fn write(&self, oid: Oid, attempt: &DeliveryAttempt) -> Result<u64> {
-        let state = self.catalog().state();
-        let Some(delivery) = find(&state, oid) else { return Err(gone()) };
-        let mut rows = self.rows(&state, delivery, &attempt.range).await?;
-        let named = delivery.spec.options.get("credential").map(String::as_str);
-        let access = access(&state, &self.0.engine, &attempt.object, named)?;
-        let place = self.0.engine.stores().resolve(&attempt.object, &access)?;
-        let options = WriteOptions { compression: compression(delivery), ..WriteOptions::default() };
-        let mut writer: Option<Box<dyn tidegate_query::formats::FileWriter>> = None;
-        let mut count = 0;
-        while let Some(batch) = rows.try_next().await.map_err(from_datafusion)? {
-            if batch.num_rows() == 0 {
-                continue;
-            }
-            count += batch.num_rows() as u64;
-            let open = match &mut writer {
-                Some(open) => open,
-                None => writer.insert(create_writer(
-                    &place.store,
-                    &place.path,
-                    &format(delivery),
-                    &batch.schema(),
-                    &options,
-                )?),
-            };
-            open.write(&batch).await?;
-        }
-        match writer {
-            Some(writer) => writer.finish().await.map(|_| count),
-            // A query that lets nothing through makes no object.
-            None => Ok(0),
-        }
-    }
-
-    /// Rows and position in one frame.
-    async fn deliver_rows(&self, state: &Arc<State>, delivery: &Delivery, table: Oid) -> Result<()> {
-        let range = waiting(delivery, state);
-        if range.is_empty() {
-            return Ok(());
-        }
-        let missing =
-            || Error::new(Kind::UndefinedTable, format!("the table of delivery stream \"{}\" is gone", delivery.name));
-        let relation = state.relation(table).ok_or_else(missing)?;
-        let mut rows = self.rows(state, delivery, &range).await?;
-        let sources = sources(&rows, relation);
-        let mut sink = self.sink(state, relation)?;
-        let mut count = 0;
-        let written: Result<()> = async {
-            while let Some(batch) = rows.try_next().await.map_err(from_datafusion)? {
-                count += batch.num_rows() as u64;
-                sink.write(conform(&batch, relation, &sources)?).await?;
-            }
-            Ok(())
-        }
-        .await;
-        if let Err(error) = written {
-            sink.abort().await;
-            return Err(error);
-        }
-        let changes = sink.finish().await?;
-        self.move_on(delivery.oid, &range, count, changes).await
-    }
-
-    fn sink(&self, state: &State, relation: &tidegate_catalog::Relation) -> Result<Box<dyn tidegate_query::TableSink>> {
-        for service in self.0.engine.services() {
-            if let Some(sink) = service.sink(&self.0.engine, state, relation)? {
-                return Ok(sink);
-            }
-        }
-        Err(Error::internal(format!("nothing takes rows for \"{}\"", relation.name)))
-    }
-
-    /// Moves the position, together with other changes. A statement that changed the delivery meanwhile is no reason to
-    /// deliver again; only this turn moves its position.
-    async fn move_on(&self, oid: Oid, range: &Range, records: u64, changes: Vec<Change>) -> Result<()> {
+    /// Commits a step of a delivery as it stands now, together with other changes. Statements that changed it meanwhile
+    /// are no reason to do the work again: only the one whose turn it is moves its position. False: there is no step.
+    async fn step(&self, oid: Oid, changes: &[Change], step: impl Fn(&Delivery) -> Option<Delivery>) -> Result<bool> {
         for _ in 0..CONFLICTS_MAX {
-            fault::point("delivery.commit")?;
             let state = self.catalog().state();
-            let Some(delivery) = find(&state, oid) else { return Err(gone()) };
-            let now_ms = self.catalog().clock().now_ms();
-            let mut all = changes.clone();
-            all.push(put(delivered(delivery, range, records, now_ms)));
+            let delivery = find(&state, oid).ok_or_else(gone)?;
+            let Some(stepped) = step(delivery) else { return Ok(false) };
+            let put = Change::Put(Arc::new(Object::Delivery(stepped)));
+            let all = changes.iter().cloned().chain([put]).collect();
             match self.catalog().commit(all).await {
-                Err(error) if error.kind() == Kind::Conflict && find(&self.catalog().state(), oid).is_some() => {}
-                other => return other.map(drop),
+                Err(error) if error.kind() == Kind::Conflict && self.has_changed(delivery) => {}
+                other => return other.map(|_| true),
             }
         }
         Err(Error::new(Kind::Conflict, "the delivery stream is being changed all the time"))
     }
 
-    /// The records of a range as rows.
-    async fn rows(&self, state: &Arc<State>, delivery: &Delivery, range: &Range) -> Result<SendableRecordBatchStream> {
-        let (stream, _) = tidegate_stream::find_stream(state, delivery.spec.source)?;
-        // Shards that are not in the range give nothing.
-        let all = || state.shards(stream.oid).map(|shard| shard.spec.number);
-        let from = all().map(|shard| (shard, range.get(&shard).map_or(0, |(from, _)| *from))).collect();
-        let upto = all().map(|shard| (shard, range.get(&shard).map_or(0, |(_, end)| *end))).collect();
-        let consumed = Consumed { stream: stream.oid, from: Arc::new(from), upto: Some(Arc::new(upto)) };
-        let scope = Scope { consumed: Some(consumed), ..self.0.engine.system_scope(Arc::clone(state)) };
-        let own = || {
-            let schema = state.schema_name(stream.schema).replace('"', "\"\"");
-            format!("SELECT * FROM \"{schema}\".\"{}\"", stream.name.replace('"', "\"\""))
-        };
-        let text = delivery.spec.select.clone().unwrap_or_else(own);
-        let query = tidegate_parser::ast::Statement::Query(tidegate_parser::parse_query(&text)?);
-        let planner = Planner::new(&scope)?;
-        let plan = planner.plan(&query).await?;
-        planner.stream(plan).await
+    fn has_changed(&self, seen: &Delivery) -> bool {
+        find(&self.catalog().state(), seen.oid).is_none_or(|delivery| delivery.revision != seen.revision)
     }
 }
 
+/// What one flush takes.
+fn waiting(delivery: &Delivery, state: &State) -> Range {
+    buffer::load(delivery, state, delivery.spec.buffer_bytes.max(FLUSH_BYTES_MIN)).range
+}
+
+/// The delivery of a number.
 fn find(state: &State, oid: Oid) -> Option<&Delivery> {
     match state.object(oid)?.as_ref() {
         Object::Delivery(delivery) => Some(delivery),
@@ -285,48 +264,24 @@ fn find(state: &State, oid: Oid) -> Option<&Delivery> {
     }
 }
 
-fn put(delivery: Delivery) -> Change {
-    Change::Put(Arc::new(Object::Delivery(delivery)))
-}
-
 fn gone() -> Error {
     Error::new(Kind::UndefinedObject, "the delivery stream has been dropped")
 }
 
-fn compression(delivery: &Delivery) -> Compression {
-    match delivery.spec.options.get("compression").map(|text| text.to_lowercase()).as_deref() {
-        Some("gzip") => Compression::Gzip,
-        Some("bzip2") => Compression::Bzip2,
-        Some("zstd") => Compression::Zstd,
-        _ => Compression::None,
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn format(delivery: &Delivery) -> FileFormat {
-    match delivery.spec.format.as_str() {
-        "PARQUET" => FileFormat::Parquet,
-        "CSV" => FileFormat::Csv(CsvOptions { header: true, ..CsvOptions::default() }),
-        _ => FileFormat::Json,
+    #[test]
+    fn waits_grow_and_have_an_end() {
+        let mut retry = Retry::default();
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            retry = retry.after_failure(100);
+            waits.push(retry.not_before_ms - 100);
+        }
+        assert_eq!(waits, [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000]);
+        retry.failures = u32::MAX;
+        assert_eq!(retry.after_failure(0).not_before_ms, RETRY_MAX_MS);
     }
-}
-
-fn ending(delivery: &Delivery) -> String {
-    let format = format(delivery);
-    match format {
-        FileFormat::Parquet => ".parquet".to_string(),
-        _ => format!(".{}{}", format.name(), compression(delivery).extension()),
-    }
-}
-
-/// A table's columns by name from the rows; by place when no name fits; the others are NULL.
-fn sources(rows: &SendableRecordBatchStream, relation: &tidegate_catalog::Relation) -> Vec<Source> {
-    let schema = rows.schema();
-    let by_name = |name: &str| schema.fields().iter().position(|field| field.name() == name);
-    let named = relation.columns.iter().any(|column| by_name(&column.name).is_some());
-    let source = |(index, column): (usize, &tidegate_catalog::Column)| match by_name(&column.name) {
-        Some(input) => Source::Input(input),
-        None if !named && index < schema.fields().len() => Source::Input(index),
-        None => Source::Value(datafusion::common::ScalarValue::Null),
-    };
-    relation.columns.iter().enumerate().map(source).collect()
 }

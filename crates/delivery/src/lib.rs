@@ -3,21 +3,27 @@
 //! Owns buffers (which are ranges of the log's positions, nothing more), attempts and their retries. What a record is as a
 //! row, and how a row is written, is the query engine's.
 //!
-//! 1. `spec`: what the user asked, checked when it is created.
-//! 2. `state`: what is due, and the pure steps from one durable state to the next.
+//! 1. `spec`: what the user asked, checked when it is created; `query` is what is read and `rows` how it fits a table.
+//! 2. `buffer`: what waits, and how much of it one flush takes. `state`: when it is due, and the pure steps from one
+//!    durable state to the next.
 //! 3. `engine`: an attempt (a range of records and the object's name) is a frame before the first byte is put; then the
-//!    object is written; then the position moves. After a crash the same range is written again under the same name.
+//!    `object` is written; then the position moves. After a crash the same range is written again under the same name.
 //!    Into a table, rows and position are one frame.
 //! 4. `prefix`: names of objects, from the time at which the first record came.
-//! 5. `service`: statements, and `firehose.delivery_streams`.
+//! 5. `service`: statements, and `view`: `firehose.delivery_streams`.
 //!
 //! Specified by `tests/slt/delivery`.
 
+mod buffer;
 mod engine;
+mod object;
 mod prefix;
+mod query;
+mod rows;
 mod service;
 mod spec;
 mod state;
+mod view;
 
 pub use engine::Deliveries;
 pub use service::DeliveryService;

@@ -1,18 +1,19 @@
 //! Deliveries in SQL.
 
 use crate::engine::Deliveries;
-use crate::spec;
-use crate::state::{paused, waiting};
-use arrow::datatypes::DataType;
+use crate::state::paused;
+use crate::{spec, view};
 use async_trait::async_trait;
 use datafusion::common::ScalarValue;
 use std::sync::Arc;
-use tidegate_catalog::{Change, Delivery, DeliveryState, DeliveryTarget, Object, Space, State};
+use tidegate_catalog::{Change, Delivery, DeliveryState, Object, Space, State, Transaction};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::ObjectName;
 use tidegate_parser::{AlterDelivery, CreateDelivery, DropDelivery, Statement, name_parts};
-use tidegate_query::system_table::{Cell, number, table, text, time_type};
 use tidegate_query::{Outcome, Service, SystemTable, Work};
+
+/// Times that a statement is done anew when the delivery moved on meanwhile.
+const CONFLICTS_MAX: usize = 100;
 
 /// Deliveries as a service of the engine.
 pub struct DeliveryService {
@@ -30,15 +31,16 @@ impl DeliveryService {
 impl Service for DeliveryService {
     async fn execute(&self, work: &mut Work<'_>, statement: &Statement, _: &[ScalarValue]) -> Result<Option<Outcome>> {
         let tag = match statement {
-            Statement::CreateDelivery(statement) => create(work, statement)?,
-            Statement::AlterDelivery(statement) => alter(work, statement)?,
-            Statement::DropDelivery(statement) => drop_delivery(work, statement)?,
-            Statement::PauseDelivery(name) => set_paused(work, name, true)?,
-            Statement::ResumeDelivery(name) => set_paused(work, name, false)?,
+            Statement::CreateDelivery(statement) => create(work, statement).await?,
+            Statement::AlterDelivery(statement) => alter(work, statement).await?,
+            Statement::DropDelivery(statement) => drop_delivery(work, statement).await?,
+            Statement::PauseDelivery(name) => set_paused(work, name, true).await?,
+            Statement::ResumeDelivery(name) => set_paused(work, name, false).await?,
             Statement::FlushDelivery(name) => {
-                work.refuse_in_block("FLUSH DELIVERY STREAM")?;
-                let oid = find(work, name)?.oid;
+                refuse_in_block(work)?;
+                let oid = find(&self.deliveries.catalog().state(), &bare(name))?.oid;
                 self.deliveries.flush(oid).await?;
+                see_newest(work);
                 "FLUSH DELIVERY STREAM"
             }
             _ => return Ok(None),
@@ -47,50 +49,8 @@ impl Service for DeliveryService {
     }
 
     fn system_tables(&self) -> Vec<SystemTable> {
-        let (string, long) = (DataType::Utf8, DataType::Int64);
-        let columns = [
-            ("delivery_stream_name", string.clone()),
-            ("source_stream_name", string.clone()),
-            ("destination", string.clone()),
-            ("format", string.clone()),
-            ("state", string.clone()),
-            ("reason", string.clone()),
-            ("records", long.clone()),
-            ("flushes", long.clone()),
-            ("records_behind", long),
-            ("cursor", string.clone()),
-            ("attempt", string),
-            ("delivered_at", time_type()),
-        ];
-        vec![table("firehose", "delivery_streams", &columns, |state| {
-            state.deliveries().map(|delivery| row(state, delivery)).collect()
-        })]
+        view::system_tables()
     }
-}
-
-fn row(state: &State, delivery: &Delivery) -> Vec<Cell> {
-    let DeliveryState { records, flushes, delivered_ms, .. } = delivery.state;
-    let destination = match &delivery.spec.target {
-        DeliveryTarget::Objects(url) => url.clone(),
-        DeliveryTarget::Table(table) => {
-            format!("TABLE {}", state.relation(*table).map_or("?".to_string(), |table| state.shown(table)))
-        }
-    };
-    let behind: u64 = waiting(delivery, state).values().map(|(from, end)| end - from).sum();
-    vec![
-        text(&delivery.name),
-        text(state.relation(delivery.spec.source).map_or("?".to_string(), |stream| state.shown(stream))),
-        text(destination),
-        text(&delivery.spec.format),
-        text(if delivery.state.paused { "PAUSED" } else { "ACTIVE" }),
-        text(&delivery.state.reason),
-        number(records),
-        number(flushes),
-        number(behind),
-        text(serde_json::to_string(&delivery.state.cursor).unwrap_or_default()),
-        Cell::Text(delivery.state.attempt.as_ref().map(|attempt| attempt.object.clone())),
-        Cell::Time((delivered_ms > 0).then_some(delivered_ms)),
-    ]
 }
 
 fn bare(name: &ObjectName) -> String {
@@ -98,52 +58,104 @@ fn bare(name: &ObjectName) -> String {
 }
 
 /// The delivery of a name; 42704.
-fn find(work: &Work<'_>, name: &ObjectName) -> Result<Delivery> {
-    let name = bare(name);
+fn find<'a>(state: &'a State, name: &str) -> Result<&'a Delivery> {
     let missing = || Error::new(Kind::UndefinedObject, format!("delivery stream \"{name}\" does not exist"));
-    work.state().delivery(&name).cloned().ok_or_else(missing)
+    state.delivery(name).ok_or_else(missing)
 }
 
-fn put(delivery: Delivery) -> Vec<Change> {
-    vec![Change::Put(Arc::new(Object::Delivery(delivery)))]
+fn put(delivery: Delivery) -> Change {
+    Change::Put(Arc::new(Object::Delivery(delivery)))
 }
 
-fn create(work: &mut Work<'_>, create: &CreateDelivery) -> Result<&'static str> {
-    let name = bare(&create.name);
-    if create.if_not_exists && work.state().find(Space::Delivery, &name).is_some() {
-        work.notice(format!("delivery stream \"{name}\" already exists, skipping"));
-        return Ok("CREATE DELIVERY STREAM");
+/// FLUSH waits for what others see, and what this transaction has put into the stream they do not.
+fn refuse_in_block(work: &Work<'_>) -> Result<()> {
+    match work.in_block || !work.transaction.is_empty() {
+        true => {
+            let message = "FLUSH DELIVERY STREAM cannot run inside a transaction block";
+            Err(Error::new(Kind::ActiveTransaction, message).hint("Send it by itself, after COMMIT."))
+        }
+        false => Ok(()),
     }
-    let spec = spec::of(work, create)?;
+}
+
+/// What the rest of a script sees: what has been committed just now, too.
+fn see_newest(work: &mut Work<'_>) {
+    let state = work.engine().catalog().state();
+    work.scope.state = Arc::clone(&state);
+    *work.transaction = Transaction::new(state);
+}
+
+async fn create(work: &mut Work<'_>, create: &CreateDelivery) -> Result<&'static str> {
+    let name = bare(&create.name);
+    spec::check_name(&name)?;
+    if work.state().find(Space::Delivery, &name).is_some() {
+        if create.if_not_exists {
+            work.notice(format!("delivery stream \"{name}\" already exists, skipping"));
+            return Ok("CREATE DELIVERY STREAM");
+        }
+        return Err(Error::new(Kind::DuplicateObject, format!("delivery stream \"{name}\" already exists")));
+    }
+    let spec = spec::of(work, create).await?;
     let oid = work.engine().catalog().next_oid()?;
     let created_ms = work.engine().clock().now_ms();
-    // From the oldest record that is kept, as Firehose with TRIM_HORIZON.
+    // From the oldest record that is kept: a Firehose on a stream starts at TRIM_HORIZON.
     let delivery = Delivery { oid, name, revision: 1, created_ms, spec, state: DeliveryState::default() };
-    work.push(put(delivery))?;
+    work.push(vec![put(delivery)])?;
     Ok("CREATE DELIVERY STREAM")
 }
 
-fn alter(work: &mut Work<'_>, alter: &AlterDelivery) -> Result<&'static str> {
-    let mut delivery = find(work, &alter.name)?;
-    spec::apply(&mut delivery.spec, alter.options.clone(), "ALTER DELIVERY STREAM")?;
-    delivery.revision += 1;
-    work.push(put(delivery))?;
+/// Changes a delivery as it stands now. A statement by itself commits here, and again when the delivery moved on
+/// meanwhile; inside a transaction the change is the transaction's, and 40001 its to handle.
+async fn change(
+    work: &mut Work<'_>,
+    name: &str,
+    change: impl Fn(&Work<'_>, &Delivery) -> Result<Option<Change>>,
+) -> Result<()> {
+    if work.in_block || !work.transaction.is_empty() {
+        let changes = change(work, find(work.state(), name)?)?;
+        return work.push(changes.into_iter().collect());
+    }
+    let catalog = work.engine().catalog().clone();
+    for _ in 0..CONFLICTS_MAX {
+        see_newest(work);
+        let Some(change) = change(work, find(work.state(), name)?)? else { return Ok(()) };
+        match catalog.commit(vec![change]).await {
+            Err(error) if error.kind() == Kind::Conflict => {}
+            other => {
+                other?;
+                see_newest(work);
+                return Ok(());
+            }
+        }
+    }
+    Err(Error::new(Kind::Conflict, format!("delivery stream \"{name}\" is being changed all the time"))
+        .hint("Run the statement again."))
+}
+
+async fn alter(work: &mut Work<'_>, alter: &AlterDelivery) -> Result<&'static str> {
+    let altered = |work: &Work<'_>, delivery: &Delivery| {
+        let mut delivery = Delivery { revision: delivery.revision + 1, ..delivery.clone() };
+        spec::apply(work, &mut delivery.spec, alter.options.clone(), "ALTER DELIVERY STREAM")?;
+        Ok(Some(put(delivery)))
+    };
+    change(work, &bare(&alter.name), altered).await?;
     Ok("ALTER DELIVERY STREAM")
 }
 
-fn set_paused(work: &mut Work<'_>, name: &ObjectName, pause: bool) -> Result<&'static str> {
-    let delivery = find(work, name)?;
-    work.push(put(paused(&delivery, pause)))?;
+async fn set_paused(work: &mut Work<'_>, name: &ObjectName, pause: bool) -> Result<&'static str> {
+    change(work, &bare(name), |_, delivery| Ok(paused(delivery, pause).map(put))).await?;
     Ok(if pause { "PAUSE DELIVERY STREAM" } else { "RESUME DELIVERY STREAM" })
 }
 
-fn drop_delivery(work: &mut Work<'_>, drop: &DropDelivery) -> Result<&'static str> {
-    match find(work, &drop.name) {
-        Ok(delivery) => work.push(vec![Change::Drop { oid: delivery.oid, revision: delivery.revision }])?,
-        Err(_) if drop.if_exists => {
-            work.notice(format!("delivery stream \"{}\" does not exist, skipping", bare(&drop.name)))
+async fn drop_delivery(work: &mut Work<'_>, drop: &DropDelivery) -> Result<&'static str> {
+    let name = bare(&drop.name);
+    let dropped =
+        |_: &Work<'_>, delivery: &Delivery| Ok(Some(Change::Drop { oid: delivery.oid, revision: delivery.revision }));
+    match change(work, &name, dropped).await {
+        Err(error) if drop.if_exists && error.kind() == Kind::UndefinedObject => {
+            work.notice(format!("delivery stream \"{name}\" does not exist, skipping"));
         }
-        Err(error) => return Err(error),
+        other => other?,
     }
     Ok("DROP DELIVERY STREAM")
 }

@@ -57,6 +57,7 @@ impl Connection {
             self.say_farewell(&error).await;
         }
         self.outgoing.close().await;
+        self.session.close().await;
     }
 
     async fn say_farewell(&mut self, error: &Error) {

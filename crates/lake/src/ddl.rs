@@ -5,7 +5,7 @@ use crate::{format, inferred};
 use std::sync::Arc;
 use tidegate_catalog::{Change, Column, ExternalSpec, Object, RelationKind};
 use tidegate_core::{Error, Kind, Result};
-use tidegate_parser::{AddPartitions, CreateExternalTable, Partition, fold};
+use tidegate_parser::{AddPartitions, CreateExternalTable, Partition, fold, name_parts};
 use tidegate_query::formats::{FILE_COLUMNS, FileFormat};
 use tidegate_query::sql_type::{columns, distinct};
 use tidegate_query::{Planner, Work, check_files, ddl};
@@ -21,7 +21,9 @@ pub async fn create(work: &mut Work<'_>, create: &CreateExternalTable) -> Result
         properties: told.properties,
     };
     let kind = |_| Ok(RelationKind::External(spec.clone()));
-    let Some(mut relation) = ddl::new_relation(work, &create.name, create.if_not_exists, Vec::new(), kind)? else {
+    let Some(mut relation) =
+        ddl::new_relation(work, &name_parts(&create.name), create.if_not_exists, Vec::new(), kind)?
+    else {
         return Ok("CREATE TABLE");
     };
     let (own, folders) = told_or_inferred(work, create, &spec).await?;

@@ -1,7 +1,7 @@
 //! Rows made to fit a relation: cast to its types, defaults put in, and its constraints checked.
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, new_null_array};
-use arrow::compute::{CastOptions, cast_with_options};
+use arrow::compute::{CastOptions, can_cast_types, cast_with_options};
 use arrow::datatypes::DataType;
 use arrow::util::display::FormatOptions;
 use datafusion::common::ScalarValue;
@@ -51,17 +51,17 @@ fn fit(array: &ArrayRef, column: &Column) -> Result<ArrayRef> {
         return crate::formats::bytes_of_text(array)
             .map_err(|error| error.context(format_args!("column \"{}\"", column.name)));
     }
+    let column_is = || format!("column \"{}\" is of type {}", column.name, column.sql_type);
+    if !can_cast_types(array.data_type(), &want) {
+        let message = format!("{} but expression is of type {}", column_is(), array.data_type());
+        return Err(
+            Error::new(Kind::DatatypeMismatch, message).hint("You will need to rewrite or cast the expression.")
+        );
+    }
     let options = CastOptions { safe: false, format_options: FormatOptions::default() };
     cast_with_options(array, &want, &options).map_err(|error| {
-        let text = error.to_string();
-        let column_is = format!("column \"{}\" is of type {}", column.name, column.sql_type);
-        if text.contains("not supported") {
-            let message = format!("{column_is} but expression is of type {}", array.data_type());
-            return Error::new(Kind::DatatypeMismatch, message)
-                .hint("You will need to rewrite or cast the expression.");
-        }
         let kind = if array.data_type().is_numeric() { Kind::OutOfRange } else { Kind::InvalidText };
-        Error::new(kind, format!("{column_is} and does not take this value: {text}"))
+        Error::new(kind, format!("{} and does not take this value: {error}", column_is()))
     })
 }
 

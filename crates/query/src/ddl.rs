@@ -50,15 +50,15 @@ pub fn replace(work: &mut Work<'_>, mut relation: Relation, change: impl FnOnce(
     work.push(vec![Change::Put(Arc::new(Object::Relation(relation)))])
 }
 
-/// A new relation's bones. 42P07 when the name is taken; None when that does not matter.
+/// A new relation's bones, for a name in its parts. 42P07 when the name is taken; None when that does not matter.
 pub fn new_relation(
     work: &mut Work<'_>,
-    name: &ObjectName,
+    name: &[String],
     if_not_exists: bool,
     columns: Vec<Column>,
     kind: impl FnOnce(u32) -> Result<RelationKind>,
 ) -> Result<Option<Relation>> {
-    let (schema, name) = work.scope.place(&name_parts(name))?;
+    let (schema, name) = work.scope.place(name)?;
     if work.state().find(Space::Relation(schema), &name).is_some() {
         if if_not_exists {
             work.notice(format!("relation \"{name}\" already exists, skipping"));
@@ -95,7 +95,8 @@ async fn create_view(work: &mut Work<'_>, view: &ast::CreateView) -> Result<&'st
     if view.materialized || view.temporary {
         return Err(Error::new(Kind::Unsupported, "only plain views are supported"));
     }
-    let plan = Planner::new(&work.scope)?.plan(&ast::Statement::Query(view.query.clone())).await?;
+    let scope = work.scope.lasting();
+    let plan = Planner::new(&scope)?.plan(&ast::Statement::Query(view.query.clone())).await?;
     let fields = plan.schema().fields();
     if !view.columns.is_empty() && view.columns.len() != fields.len() {
         return Err(Error::new(Kind::Syntax, "CREATE VIEW names another number of columns than its query gives"));
@@ -107,13 +108,14 @@ async fn create_view(work: &mut Work<'_>, view: &ast::CreateView) -> Result<&'st
         .enumerate()
         .map(|(index, field)| Column::new(named(index, field.name()), SqlType::of_arrow(field.data_type())));
     let columns = crate::sql_type::distinct(columns.collect())?;
-    let spec = ViewSpec { query: view.query.to_string(), search_path: work.scope.search_path.clone() };
+    let spec = ViewSpec { query: view.query.to_string(), search_path: scope.search_path };
     let old = work.scope.find_parts(&name_parts(&view.name)).cloned();
     if let Some(old) = old.filter(|old| view.or_replace && matches!(old.kind, RelationKind::View(_))) {
         replace(work, old, |relation| (relation.columns, relation.kind) = (columns, RelationKind::View(spec)))?;
         return Ok("CREATE VIEW");
     }
-    let made = new_relation(work, &view.name, view.if_not_exists, columns, |_| Ok(RelationKind::View(spec)))?;
+    let made =
+        new_relation(work, &name_parts(&view.name), view.if_not_exists, columns, |_| Ok(RelationKind::View(spec)))?;
     if let Some(relation) = made {
         work.push(vec![Change::Put(Arc::new(Object::Relation(relation)))])?;
     }

@@ -1,5 +1,6 @@
 //! The engine of the server: what all sessions share.
 
+use crate::cooperative::YieldAboveJoins;
 use crate::scope::{SEARCH_PATH, Scope};
 use crate::service::{Service, SystemTable};
 use crate::session::Session;
@@ -54,8 +55,12 @@ impl Engine {
         let runtime = runtime(&settings).map_err(crate::from_datafusion)?;
         let config =
             SessionConfig::new().with_information_schema(false).with_default_catalog_and_schema(DATABASE, SEARCH_PATH);
-        let mut base =
-            SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
+        let mut base = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime)
+            .with_default_features()
+            .with_physical_optimizer_rule(Arc::new(YieldAboveJoins))
+            .build();
         for function in crate::functions::all() {
             base.register_udf(function).map_err(crate::from_datafusion)?;
         }

@@ -14,6 +14,7 @@
 
 mod access;
 pub mod conform;
+mod cooperative;
 mod copy_in;
 mod cursors;
 pub mod ddl;
@@ -35,6 +36,7 @@ pub mod sql_type;
 pub mod stream_sql;
 pub mod system_table;
 mod table_arguments;
+pub mod temporary;
 mod variables;
 mod work;
 
@@ -43,7 +45,7 @@ pub use engine::{DATABASE, Engine};
 pub use fault::from_datafusion;
 pub use outcome::{CopyIn, Notice, Outcome, RowsTag, TxStatus};
 pub use parameter::{Prepared, bind};
-pub use planner::Planner;
+pub use planner::{Planner, shown_schema};
 pub use scope::{Consumed, Scope, undefined_table};
 pub use service::{Service, SystemTable, TableSink};
 pub use session::Session;

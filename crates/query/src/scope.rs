@@ -6,6 +6,7 @@ use crate::engine::{DATABASE, Engine};
 use crate::pg;
 use crate::planner::Planner;
 use crate::service::SystemTable;
+use crate::temporary;
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemTable, SchemaProvider, TableProvider};
 use datafusion::datasource::ViewTable;
@@ -71,6 +72,7 @@ impl Scope {
     /// The relation of a name as Postgres looks it up.
     pub fn find(&self, schema: Option<&str>, name: &str) -> Option<&Relation> {
         match schema {
+            Some(temporary::ALIAS) => self.state.relation_named(&temporary::schema_of(self.pid), name),
             Some(schema) => self.state.relation_named(schema, name),
             None => self.search_path.iter().find_map(|schema| self.state.relation_named(schema, name)),
         }
@@ -96,7 +98,8 @@ impl Scope {
         let (schema, name) = match parts {
             [name] => {
                 let none = || Error::new(Kind::UndefinedSchema, "no schema has been selected to create in");
-                (self.search_path.first().map(String::as_str).ok_or_else(none)?, name)
+                let mut lasting = self.search_path.iter().filter(|schema| !temporary::is_temporary(schema));
+                (lasting.next().ok_or_else(none)?.as_str(), name)
             }
             [schema, name] => (schema.as_str(), name),
             [_, schema, name] => (schema.as_str(), name),

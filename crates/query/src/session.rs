@@ -8,7 +8,7 @@ use crate::planner::{Planner, shown_schema, text_rows};
 use crate::scope::Scope;
 use crate::variables::Variables;
 use crate::work::Work;
-use crate::{copy_in, ddl, insert, table_arguments};
+use crate::{copy_in, ddl, insert, table_arguments, temporary};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use std::sync::Arc;
@@ -179,10 +179,12 @@ impl Session {
             "$user" => self.user.clone(),
             other => other.to_string(),
         };
+        let named = path.split(',').map(schema).filter(|name| !temporary::is_temporary(name));
+        let path = std::iter::once(temporary::schema_of(self.pid)).chain(named);
         Ok(Scope {
             engine: self.engine.clone(),
             state: Arc::clone(&state),
-            search_path: path.split(',').map(schema).filter(|name| state.find(Space::Schema, name).is_some()).collect(),
+            search_path: path.filter(|name| state.find(Space::Schema, name).is_some()).collect(),
             user: self.user.clone(),
             pid: self.pid,
             timezone: self.variables.get("timezone")?,
@@ -297,14 +299,32 @@ impl Session {
             },
             ast::Statement::Fetch { name, direction, .. } => self.cursors.fetch(&fold(name), direction).await?,
             ast::Statement::Close { cursor } => self.cursors.close(cursor)?,
-            ast::Statement::Discard { .. } => {
-                self.cursors = Cursors::default();
-                self.variables.reset_all();
-                Outcome::Done { tag: "DISCARD ALL".to_string() }
-            }
+            ast::Statement::Discard { object_type } => self.discard(object_type).await?,
             _ => return Ok(None),
         };
         Ok(Some(outcome))
+    }
+
+    async fn discard(&mut self, what: &ast::DiscardObject) -> Result<Outcome> {
+        if matches!(what, ast::DiscardObject::ALL) {
+            if self.status != TxStatus::Idle {
+                return Err(Error::new(Kind::ActiveTransaction, "DISCARD ALL cannot run inside a transaction block"));
+            }
+            self.cursors = Cursors::default();
+            self.variables.reset_all();
+        }
+        if matches!(what, ast::DiscardObject::ALL | ast::DiscardObject::TEMP) {
+            temporary::drop_of(self.engine.catalog(), self.pid).await?;
+        }
+        Ok(Outcome::Done { tag: format!("DISCARD {what}") })
+    }
+
+    /// The client has gone, and with it what was only for it.
+    pub async fn close(mut self) {
+        (self.transaction, self.cursors) = (None, Cursors::default());
+        if let Err(error) = temporary::drop_of(self.engine.catalog(), self.pid).await {
+            tracing::warn!(pid = self.pid, %error, "temporary tables are left until the next start");
+        }
     }
 
     /// The columns of a cursor, for a client that asks for them by the protocol.

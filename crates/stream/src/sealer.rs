@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidegate_catalog::{Change, Chunk, Oid, RelationKind, Shard, State};
 use tidegate_core::{Kind, Result};
-use tidegate_storage::{S3Access, object_error};
 use tokio_util::sync::CancellationToken;
 
 /// Bytes of a shard's tail that are sealed at once.
@@ -29,7 +28,6 @@ impl Streams {
             if let Err(error) = self.trim_all(now_ms).await {
                 tracing::warn!(%error, "old records could not be trimmed");
             }
-            self.remove_free().await;
         }
     }
 
@@ -74,25 +72,6 @@ impl Streams {
             self.catalog().retire(receipt.position, urls);
         }
         Ok(())
-    }
-
-    /// Deletes the objects that have been let go of and that nobody reads any more.
-    pub async fn remove_free(&self) {
-        for url in self.catalog().free() {
-            let removed = match self.stores().resolve(&url, &S3Access::default()) {
-                Ok(place) => {
-                    use object_store::ObjectStoreExt;
-                    place.store.delete(&place.path).await.map_err(|error| object_error(error, &url))
-                }
-                Err(error) => Err(error),
-            };
-            match removed {
-                Err(error) if error.kind() != Kind::UndefinedFile => {
-                    tracing::warn!(%error, "an object that is no longer needed could not be removed");
-                }
-                _ => {}
-            }
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The server's parts, plugged together: the one place that knows them all.
 
 use std::sync::Arc;
-use tidegate_catalog::Catalog;
+use tidegate_catalog::{Catalog, Janitor};
 use tidegate_core::{Clock, Result, Rng, Settings};
 use tidegate_delivery::{Deliveries, DeliveryService};
 use tidegate_lake::{LakeService, restore_settings};
@@ -23,6 +23,7 @@ pub struct Parts {
     pub streams: Streams,
     /// Deliveries.
     pub deliveries: Deliveries,
+    janitor: Arc<Janitor>,
 }
 
 impl Parts {
@@ -34,7 +35,9 @@ impl Parts {
         let catalog = Catalog::open(directory, clock, exporter)?;
         restore_settings(&catalog.state(), settings);
         let streams = Streams::new(catalog.clone(), Arc::clone(&stores), Arc::new(RecordCodec));
-        let engine = Engine::new(settings.clone(), rng, catalog.clone(), stores, objects_url(directory)?)?;
+        let objects = objects_url(directory)?;
+        let janitor = Arc::new(Janitor::new(catalog.clone(), Arc::clone(&stores), objects.clone()));
+        let engine = Engine::new(settings.clone(), rng, catalog.clone(), stores, objects)?;
         let deliveries = Deliveries::new(engine.clone());
         let services: Vec<Arc<dyn Service>> = vec![
             Arc::new(StreamService::new(streams.clone())),
@@ -43,7 +46,7 @@ impl Parts {
             Arc::new(Warehouse),
         ];
         engine.plug(services);
-        Ok(Parts { catalog, engine, streams, deliveries })
+        Ok(Parts { catalog, engine, streams, deliveries, janitor })
     }
 
     /// Starts what works on its own until the token is cancelled.
@@ -57,6 +60,7 @@ impl Parts {
             flush,
             tokio::spawn(self.streams.clone().keep_sealed(shutdown.clone())),
             tokio::spawn(self.deliveries.clone().run(shutdown.clone())),
+            tokio::spawn(Arc::clone(&self.janitor).run(shutdown.clone())),
         ]
     }
 }

@@ -43,6 +43,7 @@ impl Server {
 
         let shutdown = CancellationToken::new();
         let parts = Parts::open(&directory, &settings)?;
+        tidegate_query::temporary::drop_left_over(&parts.catalog).await?;
         let work = parts.spawn(&shutdown);
         let mut metrics = metrics(&parts);
         let endpoint = KinesisStreams { streams: parts.streams.clone(), engine: parts.engine.clone() };

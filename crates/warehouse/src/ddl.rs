@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidegate_catalog::{Change, Column, Object, Relation, RelationKind, SqlType, TableSpec};
 use tidegate_core::{Error, Kind, Result};
-use tidegate_parser::ast;
+use tidegate_parser::{ast, name_parts};
 use tidegate_query::conform::Source;
 use tidegate_query::ddl::new_relation;
-use tidegate_query::{Outcome, Planner, Work, insert, sql_type};
+use tidegate_query::{Outcome, Planner, Work, insert, sql_type, temporary};
 
 /// Performs CREATE TABLE.
 pub async fn create_table(work: &mut Work<'_>, create: &ast::CreateTable) -> Result<Outcome> {
@@ -66,7 +66,11 @@ fn make(work: &mut Work<'_>, create: &ast::CreateTable, columns: Vec<Column>) ->
         let location = format!("{root}/tables/{oid}");
         Ok(RelationKind::Table(TableSpec { location, delta_id, attributes: BTreeMap::new() }))
     };
-    let made = new_relation(work, &create.name, create.if_not_exists, columns, kind)?;
+    let mut name = name_parts(&create.name);
+    if create.temporary || name.first().is_some_and(|schema| name.len() > 1 && schema == temporary::ALIAS) {
+        name = temporary::place(work, &name)?;
+    }
+    let made = new_relation(work, &name, create.if_not_exists, columns, kind)?;
     if let Some(relation) = &made {
         work.push(vec![Change::Put(Arc::new(Object::Relation(relation.clone())))])?;
     }
@@ -75,12 +79,11 @@ fn make(work: &mut Work<'_>, create: &ast::CreateTable, columns: Vec<Column>) ->
 
 fn refuse_clauses(create: &ast::CreateTable) -> Result<()> {
     let refused = [
-        ("TEMPORARY", create.temporary),
         ("OR REPLACE", create.or_replace),
         ("EXTERNAL", create.external),
         ("PARTITION BY", create.partition_by.is_some()),
         ("INHERITS", create.inherits.is_some()),
-        ("ON COMMIT", create.on_commit.is_some()),
+        ("ON COMMIT", !matches!(create.on_commit, None | Some(ast::OnCommit::PreserveRows))),
     ];
     match refused.iter().find(|(_, given)| *given) {
         Some((clause, _)) => Err(Error::new(Kind::Unsupported, format!("CREATE TABLE with {clause} is not supported"))),

@@ -6,7 +6,7 @@ use crate::work::Work;
 use std::collections::BTreeMap;
 use tidegate_catalog::{Column, RecordFormat, Relation, RelationKind, StreamSpec};
 use tidegate_core::{Error, Kind, Result, millis};
-use tidegate_parser::{AlterStream, AlterStreamAction, CreateStream, DropStream, Options, fold};
+use tidegate_parser::{AlterStream, AlterStreamAction, CreateStream, DropStream, Options, fold, name_parts};
 use tidegate_stream::{SYSTEM_COLUMNS, Streams};
 
 /// Kinesis' own: 24 hours.
@@ -51,7 +51,7 @@ pub fn create(streams: &Streams, work: &mut Work<'_>, create: &CreateStream) -> 
             location,
         }))
     };
-    if let Some(relation) = new_relation(work, &create.name, create.if_not_exists, columns, spec)? {
+    if let Some(relation) = new_relation(work, &name_parts(&create.name), create.if_not_exists, columns, spec)? {
         let changes = streams.creation(relation, shards)?;
         work.push(changes)?;
     }

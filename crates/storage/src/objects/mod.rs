@@ -2,6 +2,7 @@
 
 mod error;
 mod local;
+mod remove;
 mod s3;
 mod url;
 

@@ -8,7 +8,7 @@ use tidegate_core::{Error, Kind, Result};
 
 /// What is defined here.
 pub const FUNCTIONS: &[Definition] = &[
-    Definition::strict("current_schema", 0..=0, "name", |s, _| Ok(own_path(s).first().copied().into())),
+    Definition::strict("current_schema", 0..=0, "name", |s, _| Ok(creation_schema(s).into())),
     Definition::strict("current_schemas", 1..=1, "_name", current_schemas),
     Definition::strict("current_database", 0..=0, "name", |s, _| Ok(s.database.as_str().into())),
     Definition::strict("current_catalog", 0..=0, "name", |s, _| Ok(s.database.as_str().into())),
@@ -39,6 +39,11 @@ pub const FUNCTIONS: &[Definition] = &[
 fn own_path(snapshot: &PgSnapshot) -> Vec<&str> {
     let named = snapshot.search_path.iter().any(|schema| schema == "pg_catalog");
     names::path(snapshot).into_iter().filter(|schema| named || *schema != "pg_catalog").collect()
+}
+
+/// Where a name without a schema is created.
+fn creation_schema(snapshot: &PgSnapshot) -> Option<&str> {
+    own_path(snapshot).into_iter().find(|schema| !crate::temporary::is_temporary(schema))
 }
 
 fn current_schemas(snapshot: &PgSnapshot, arguments: &[Cell]) -> Result<Cell> {

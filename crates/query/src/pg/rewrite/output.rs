@@ -30,7 +30,7 @@ pub fn show(body: &mut SetExpr) {
 pub const TWIN: char = '\u{1}';
 
 /// Gives expressions without a name the one that Postgres gives them, at any depth: `count`, `?column?`. The engine
-/// refuses two columns of one name, so the second gets a mark that [`plain_name`] takes away.
+/// refuses two columns of one name, so the second, even if the user named it, gets a mark that [`plain_name`] takes away.
 pub fn name_items(body: &mut SetExpr) {
     match body {
         SetExpr::Select(select) => {
@@ -40,14 +40,14 @@ pub fn name_items(body: &mut SetExpr) {
                 let column = matches!(build::item_expr(item), Some(Expr::Identifier(_) | Expr::CompoundIdentifier(_)));
                 let own = item_name(item);
                 let twin = taken.contains(&own);
-                if let SelectItem::UnnamedExpr(expr) = item
-                    && (twin || !column)
-                {
-                    let name = if twin { format!("{own}{TWIN}{}", taken.len()) } else { own.clone() };
-                    *item = SelectItem::ExprWithAlias {
-                        expr: super::calls::take(expr),
-                        alias: Ident::with_quote('"', name),
-                    };
+                let name = if twin { format!("{own}{TWIN}{}", taken.len()) } else { own.clone() };
+                let alias = Ident::with_quote('"', name);
+                match item {
+                    SelectItem::UnnamedExpr(expr) if twin || !column => {
+                        *item = SelectItem::ExprWithAlias { expr: super::calls::take(expr), alias };
+                    }
+                    SelectItem::ExprWithAlias { alias: given, .. } if twin => *given = alias,
+                    _ => {}
                 }
                 taken.push(own);
             }
