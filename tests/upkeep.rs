@@ -12,11 +12,11 @@ fn folders(server: &Server, of: &str) -> usize {
     std::fs::read_dir(server.data().join("objects").join(of)).map_or(0, |found| found.flatten().count())
 }
 
-fn wait_for(server: &Server, of: &str, count: usize) {
+async fn wait_for(server: &Server, of: &str, count: usize) {
     let until = Instant::now() + Duration::from_secs(GONE_SECONDS_MAX);
     while folders(server, of) != count {
         assert!(Instant::now() < until, "{} folders of {of}, not {count}\n{}", folders(server, of), server.log_tail());
-        std::thread::sleep(Duration::from_millis(50));
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
@@ -27,14 +27,14 @@ fn what_is_dropped_goes_once_nobody_reads_it() {
         let (one, two) = (server.connect().await, server.connect().await);
         one.batch_execute("CREATE TABLE t AS SELECT n FROM generate_series(1, 1000) AS g(n)").await.unwrap();
         one.batch_execute("CREATE STREAM s (a int) FORMAT JSON; INSERT INTO s VALUES (1)").await.unwrap();
-        wait_for(&server, "streams", 1);
+        wait_for(&server, "streams", 1).await;
         two.batch_execute("BEGIN; DECLARE c CURSOR FOR SELECT n FROM t ORDER BY n").await.unwrap();
         one.batch_execute("DROP TABLE t; DROP STREAM s").await.unwrap();
         let rows = two.query("FETCH ALL FROM c", &[]).await.unwrap();
         assert_eq!((rows.len(), rows[999].get::<_, i64>(0)), (1000, 1000));
         two.batch_execute("COMMIT").await.unwrap();
-        wait_for(&server, "tables", 0);
-        wait_for(&server, "streams", 0);
+        wait_for(&server, "tables", 0).await;
+        wait_for(&server, "streams", 0).await;
     });
 }
 
@@ -44,17 +44,17 @@ fn temporary_tables_go_with_their_session_or_with_the_server() {
     harness::block_on(async {
         let client = server.connect().await;
         client.batch_execute("CREATE TEMP TABLE t (a int); INSERT INTO t VALUES (1)").await.unwrap();
-        wait_for(&server, "tables", 1);
+        wait_for(&server, "tables", 1).await;
         drop(client);
-        wait_for(&server, "tables", 0);
+        wait_for(&server, "tables", 0).await;
         let client = server.connect().await;
         client.batch_execute("CREATE TEMP TABLE t (a int); INSERT INTO t VALUES (1)").await.unwrap();
         server.kill9();
     });
     leave_a_folder(&server.data(), 3);
     server.restart();
-    wait_for(&server, "tables", 0);
     harness::block_on(async {
+        wait_for(&server, "tables", 0).await;
         let client = server.connect().await;
         let left = client.query("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'pg_temp%'", &[]).await.unwrap();
         assert!(left.is_empty(), "{left:?}");

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tidegate_core::{Clock, Error, Kind, Result};
+use tidegate_core::{Clock, Error, Kind, Result, Settings};
 use tidegate_storage::{DataDir, StateStore, Wal};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -54,7 +54,7 @@ struct Inner {
 
 impl Catalog {
     /// Opens what a data directory holds: the applied state, and the frames of the log after it.
-    pub fn open(folder: &DataDir, clock: Clock, exporter: Arc<dyn Exporter>) -> Result<Self> {
+    pub fn open(folder: &DataDir, settings: &Settings, clock: Clock, exporter: Arc<dyn Exporter>) -> Result<Self> {
         let store = StateStore::open(&folder.state())?;
         let mut state = persist::load(&store)?;
         let applied = state.position;
@@ -74,6 +74,7 @@ impl Catalog {
             replayed += u64::from(frame.position > applied);
             Ok(())
         })?;
+        let wal = wal.with_file_bytes_max(settings.mebibytes("wal_segment_mb"));
         tracing::info!(position = state.position, replayed, "catalog is open");
         Ok(Self::start(state, wal, store, dirty, clock, exporter))
     }

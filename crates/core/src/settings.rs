@@ -89,13 +89,6 @@ pub const SETTINGS: &[Setting] = &[
     setting("max_connections", "1000", Scope::Start, Shape::Whole(1, 100_000), "SQL connections at one time."),
     setting("sql_listen", "127.0.0.1:5439", Scope::Start, Shape::Text, "Address of the SQL port."),
     setting(
-        "storage_url",
-        "",
-        Scope::Start,
-        Shape::Text,
-        "Where tables and stream segments lie: empty for the data directory, or s3://bucket/prefix.",
-    ),
-    setting(
         "tls_cert",
         "",
         Scope::Start,
@@ -103,7 +96,13 @@ pub const SETTINGS: &[Setting] = &[
         "PEM certificate of the SQL port, or auto for a self-signed pair.",
     ),
     setting("tls_key", "", Scope::Start, Shape::Text, "PEM key of the SQL port."),
-    setting("wal_segment_mb", "64", Scope::Start, Shape::Whole(1, 4096), "Size at which a new log file is begun."),
+    setting(
+        "wal_segment_mb",
+        "64",
+        Scope::Start,
+        Shape::Whole(1, 4096),
+        "Size at which a new log file is begun, in MiB.",
+    ),
     setting(
         "query_memory_limit",
         "0",
@@ -119,20 +118,6 @@ pub const SETTINGS: &[Setting] = &[
         "Endpoint of s3:// where no credential names one (path style); empty is AWS.",
     ),
     setting(
-        "stream_lifecycle_delay_ms",
-        "0",
-        Scope::System,
-        Shape::Millis,
-        "How long a stream stays CREATING or DELETING, for tests of clients.",
-    ),
-    setting(
-        "stream_limits",
-        "off",
-        Scope::System,
-        Shape::OneOf(&["off", "kinesis"]),
-        "Whether the limits of Kinesis are enforced.",
-    ),
-    setting(
         "stream_seal_interval_ms",
         "60000",
         Scope::System,
@@ -144,7 +129,7 @@ pub const SETTINGS: &[Setting] = &[
         "64",
         Scope::System,
         Shape::Whole(1, 65536),
-        "Bytes of a stream's tail that make the sealer begin.",
+        "Size of a shard's tail, in MiB, that makes the sealer begin.",
     ),
     setting(
         "stream_shard_limit",
@@ -158,12 +143,18 @@ pub const SETTINGS: &[Setting] = &[
         "1024",
         Scope::System,
         Shape::Whole(16, 1_048_576),
-        "Memory that unsealed records may take; puts wait beyond it.",
+        "Memory that unsealed records may take, in MiB; puts wait beyond it.",
     ),
     setting("application_name", "", Scope::Session, Shape::Text, "What the client calls itself."),
     setting("bytea_output", "hex", Scope::Session, Shape::OneOf(&["hex", "escape"]), "How bytea is shown as text."),
     setting("client_encoding", "UTF8", Scope::Session, Shape::Text, "Always UTF8."),
-    setting("client_min_messages", "notice", Scope::Session, Shape::Text, "Least severe message that is sent."),
+    setting(
+        "client_min_messages",
+        "notice",
+        Scope::Session,
+        Shape::OneOf(&["debug5", "debug4", "debug3", "debug2", "debug1", "debug", "log", "notice", "warning", "error"]),
+        "Least severe message that is sent.",
+    ),
     setting("datestyle", "ISO, MDY", Scope::Session, Shape::Text, "How dates are shown: always ISO."),
     setting("default_transaction_read_only", "off", Scope::Session, Shape::Switch, "Accepted for drivers that set it."),
     setting(
@@ -326,6 +317,11 @@ impl Settings {
     /// The value as a whole number; 0 when it is none.
     pub fn whole(&self, name: &str) -> i64 {
         self.get(name).parse().unwrap_or(0)
+    }
+
+    /// The bytes of a setting that is given in MiB; 0 when it is no number.
+    pub fn mebibytes(&self, name: &str) -> u64 {
+        u64::try_from(self.whole(name)).unwrap_or(0) << 20
     }
 
     /// Whether a switch is on.

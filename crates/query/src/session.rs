@@ -80,7 +80,9 @@ impl Session {
 
     /// What the client is to be told beside the result, since this was last asked.
     pub fn take_notices(&mut self) -> Vec<Notice> {
-        std::mem::take(&mut self.notices)
+        let least = self.variables.get("client_min_messages").unwrap_or_default();
+        let notices = std::mem::take(&mut self.notices);
+        notices.into_iter().filter(|notice| rank(&notice.severity) >= rank(&least)).collect()
     }
 
     /// Settings changed since this was last asked.
@@ -449,6 +451,12 @@ impl Session {
             hint: None,
         });
     }
+}
+
+/// How severe a message is, as `client_min_messages` compares them.
+fn rank(severity: &str) -> usize {
+    const ORDER: [&str; 3] = ["notice", "warning", "error"];
+    ORDER.iter().position(|word| word.eq_ignore_ascii_case(severity)).unwrap_or(0)
 }
 
 fn unsupported(what: &str) -> Error {

@@ -18,4 +18,4 @@ mod streams;
 pub use batch::{Decoder, Row, SYSTEM_COLUMNS, batch, full_schema, rows_from};
 pub use segment::StoredRecord;
 pub use sequence::{hash_of, parse_sequence, sequence_number, shard_id, shard_number, starting_sequence};
-pub use streams::{Batch, Start, Streams, TAIL_BYTES_MAX, append_of, find_stream, hash_for, tail_bytes};
+pub use streams::{Batch, Start, Streams, append_of, find_stream, hash_for, tail_bytes};

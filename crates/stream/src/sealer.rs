@@ -1,19 +1,15 @@
 //! The sealer: turns tails into segments, and lets go of what retention no longer keeps.
 
 use crate::segment;
-use crate::streams::{Streams, find_stream};
+use crate::streams::{Streams, all_shards, find_stream, tail_bytes};
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate_catalog::{Change, Chunk, Oid, RelationKind, Shard, State};
+use tidegate_catalog::{Change, Chunk, Oid, Shard, State};
 use tidegate_core::{Kind, Result};
 use tokio_util::sync::CancellationToken;
 
-/// Bytes of a shard's tail that are sealed at once.
-const SEAL_BYTES: usize = 32 << 20;
 /// Most bytes of one segment, before compression.
 const SEGMENT_BYTES_MAX: usize = 64 << 20;
-/// Age of a tail's first record at which it is sealed whatever its size, in milliseconds.
-const SEAL_AGE_MS: i64 = 5 * 60 * 1000;
 /// How often tails are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -22,12 +18,24 @@ impl Streams {
     pub async fn keep_sealed(self, stop: CancellationToken) {
         while stop.run_until_cancelled(tokio::time::sleep(LOOK_INTERVAL)).await.is_some() {
             let now_ms = self.catalog().clock().now_ms();
-            if let Err(error) = self.seal_where(|shard| is_due(shard, now_ms)).await {
+            let policy = self.policy();
+            if let Err(error) = self.seal_where(|shard| policy.is_due(shard, now_ms)).await {
                 tracing::warn!(%error, "a tail could not be sealed; the log has it");
             }
             if let Err(error) = self.trim_all(now_ms).await {
                 tracing::warn!(%error, "old records could not be trimmed");
             }
+        }
+    }
+
+    /// When tails are sealed as things are now: by the settings, and earlier when all tails together come near the
+    /// memory at which who puts has to wait.
+    fn policy(&self) -> Policy {
+        let settings = self.settings();
+        let crowded = tail_bytes(&self.catalog().state()) as u64 > settings.mebibytes("stream_tail_mb_max") / 2;
+        Policy {
+            age_ms: settings.whole("stream_seal_interval_ms"),
+            bytes: if crowded { 1 } else { settings.mebibytes("stream_seal_mb") },
         }
     }
 
@@ -75,14 +83,19 @@ impl Streams {
     }
 }
 
-fn all_shards(state: &State) -> impl Iterator<Item = (Oid, &Arc<Shard>)> {
-    let streams = state.relations().filter(|relation| matches!(relation.kind, RelationKind::Stream(_)));
-    streams.flat_map(|stream| state.shards(stream.oid).map(|shard| (stream.oid, shard)))
+/// When a tail is sealed.
+struct Policy {
+    /// Age of its first record, in milliseconds.
+    age_ms: i64,
+    /// Its size.
+    bytes: u64,
 }
 
-fn is_due(shard: &Shard, now_ms: i64) -> bool {
-    let old = shard.tail.front().is_some_and(|chunk| chunk.arrival_ms < now_ms - SEAL_AGE_MS);
-    old || shard.tail_bytes() >= SEAL_BYTES
+impl Policy {
+    fn is_due(&self, shard: &Shard, now_ms: i64) -> bool {
+        let old = shard.tail.front().is_some_and(|chunk| chunk.arrival_ms < now_ms - self.age_ms);
+        old || shard.tail_bytes() as u64 >= self.bytes
+    }
 }
 
 /// The tail in pieces that make a segment each.
@@ -154,7 +167,16 @@ mod tests {
 
     #[test]
     fn a_tail_is_due_by_age_or_size() {
-        assert!(!is_due(&shard(&[], &[(0, 1000)]), 1000 + SEAL_AGE_MS));
-        assert!(is_due(&shard(&[], &[(0, 1000)]), 1001 + SEAL_AGE_MS));
+        let full = shard(&[], &[(0, 1000)]);
+        let bytes = full.tail_bytes() as u64;
+        let cases = [
+            (shard(&[], &[]), 9_999, 1, false),
+            (full.clone(), 1500, bytes + 1, false),
+            (full.clone(), 1501, bytes + 1, true),
+            (full, 1500, bytes, true),
+        ];
+        for (shard, now_ms, bytes, expected) in cases {
+            assert_eq!(Policy { age_ms: 500, bytes }.is_due(&shard, now_ms), expected, "{now_ms} {bytes}");
+        }
     }
 }

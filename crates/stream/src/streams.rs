@@ -8,11 +8,8 @@ use tidegate_catalog::{
     Append, Catalog, Change, Column, Object, Oid, Receipt, RecordsBuilder, Relation, RelationKind, Shard, State,
     StreamSpec, even_shards,
 };
-use tidegate_core::{Error, Kind, Result};
+use tidegate_core::{Error, Kind, Result, Settings};
 use tidegate_storage::Stores;
-
-/// Bytes of records that all tails may hold in memory; beyond, who puts waits until some are sealed.
-pub const TAIL_BYTES_MAX: usize = 1 << 30;
 
 /// Where a reader begins in a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +40,7 @@ pub struct Batch {
 /// All streams of a server; clones share them.
 #[derive(Clone)]
 pub struct Streams {
+    settings: Settings,
     catalog: Catalog,
     stores: Arc<Stores>,
     decoder: Arc<dyn Decoder>,
@@ -50,8 +48,13 @@ pub struct Streams {
 
 impl Streams {
     /// Over a catalog.
-    pub fn new(catalog: Catalog, stores: Arc<Stores>, decoder: Arc<dyn Decoder>) -> Self {
-        Streams { catalog, stores, decoder }
+    pub fn new(settings: Settings, catalog: Catalog, stores: Arc<Stores>, decoder: Arc<dyn Decoder>) -> Self {
+        Streams { settings, catalog, stores, decoder }
+    }
+
+    /// The server's settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// The catalog they stand in.
@@ -69,9 +72,16 @@ impl Streams {
         &self.decoder
     }
 
-    /// The changes that make a stream.
+    /// The changes that make a stream. 54000 when there would be more shards than `stream_shard_limit`.
     pub fn creation(&self, relation: Relation, shards: u32) -> Result<Vec<Change>> {
         check_columns(&relation)?;
+        let limit = u64::try_from(self.settings.whole("stream_shard_limit")).unwrap_or(0);
+        let open = all_shards(&self.catalog.state()).count() as u64;
+        if open + u64::from(shards) > limit {
+            let message =
+                format!("{shards} more shards than the {open} that are open would exceed the limit of {limit}");
+            return Err(Error::new(Kind::LimitExceeded, message).hint("ALTER SYSTEM SET stream_shard_limit raises it."));
+        }
         let created_s = u64::try_from(relation.created_ms / 1000).unwrap_or(0);
         let shards = Change::AddShards { stream: relation.oid, shards: even_shards(shards, created_s)? };
         Ok(vec![Change::Put(Arc::new(Object::Relation(relation))), shards])
@@ -86,7 +96,7 @@ impl Streams {
     /// Waits until the tails are below their maximum.
     pub async fn make_room(&self) -> Result<()> {
         let mut versions = self.catalog.versions();
-        while tail_bytes(&self.catalog.state()) > TAIL_BYTES_MAX {
+        while tail_bytes(&self.catalog.state()) as u64 > self.settings.mebibytes("stream_tail_mb_max") {
             let stopped = || Error::new(Kind::Shutdown, "the server is shutting down");
             versions.changed().await.map_err(|_| stopped())?;
         }
@@ -143,6 +153,12 @@ impl Streams {
         let behind_ms = if next >= shard.next { 0 } else { (self.catalog.clock().now_ms() - last_ms).max(0) };
         Ok(Batch { records, next, behind_ms })
     }
+}
+
+/// Every shard, with its stream.
+pub fn all_shards(state: &State) -> impl Iterator<Item = (Oid, &Arc<Shard>)> {
+    let streams = state.relations().filter(|relation| matches!(relation.kind, RelationKind::Stream(_)));
+    streams.flat_map(|stream| state.shards(stream.oid).map(|shard| (stream.oid, shard)))
 }
 
 fn from_tail(shard: &Shard, from: u64, limit: usize, bytes: usize) -> Vec<StoredRecord> {

@@ -32,9 +32,9 @@ impl Parts {
         let (clock, rng) = (Clock::system(), Rng::system());
         let stores = Arc::new(Stores::new());
         let exporter = Arc::new(DeltaLog::new(Arc::clone(&stores), clock.clone()));
-        let catalog = Catalog::open(directory, clock, exporter)?;
+        let catalog = Catalog::open(directory, settings, clock, exporter)?;
         restore_settings(&catalog.state(), settings);
-        let streams = Streams::new(catalog.clone(), Arc::clone(&stores), Arc::new(RecordCodec));
+        let streams = Streams::new(settings.clone(), catalog.clone(), Arc::clone(&stores), Arc::new(RecordCodec));
         let objects = objects_url(directory)?;
         let janitor = Arc::new(Janitor::new(catalog.clone(), Arc::clone(&stores), objects.clone()));
         let engine = Engine::new(settings.clone(), rng, catalog.clone(), stores, objects)?;

@@ -79,6 +79,12 @@ impl Wal {
         Wal { folder: folder.into(), sealed, current, file, next, buffer, poison, file_bytes_max: WAL_FILE_BYTES_MAX }
     }
 
+    /// The same log, which begins a new file once the current one is larger than so many bytes.
+    pub fn with_file_bytes_max(mut self, bytes: u64) -> Self {
+        self.file_bytes_max = bytes;
+        self
+    }
+
     /// Appends payloads as one group with one sync, and gives the position of the last. After an error none of them is
     /// in the log, except that after a failed sync (58030, "restart") only the next start finds out.
     pub fn append(&mut self, payloads: &[Bytes]) -> Result<u64> {
