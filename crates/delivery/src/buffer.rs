@@ -153,17 +153,17 @@ mod tests {
             vec![piece(1, 7, 8, 50, 10), piece(1, 8, 18, 1000, 20)],
             vec![],
         ];
-        let cases: [(u64, &[(u32, (u64, u64))], u64); 6] = [
-            (0, &[(0, (0, 1))], 10),
-            (55, &[(0, (0, 5))], 50),
-            (100, &[(0, (0, 10))], 100),
-            (150, &[(0, (0, 10)), (1, (7, 8))], 150),
-            (650, &[(0, (0, 10)), (1, (7, 13))], 650),
-            (u64::MAX, &[(0, (0, 20)), (1, (7, 18))], 1250),
+        let cases = [
+            (0, vec![(0, (0, 1))], 10),
+            (55, vec![(0, (0, 6))], 60),
+            (100, vec![(0, (0, 10))], 100),
+            (150, vec![(0, (0, 10)), (1, (7, 8))], 150),
+            (650, vec![(0, (0, 10)), (1, (7, 14))], 750),
+            (u64::MAX, vec![(0, (0, 20)), (1, (7, 18))], 1250),
         ];
         for (bytes_max, range, bytes) in cases {
             let found = filled(&shards, bytes_max);
-            let expected = Load { range: range.iter().copied().collect(), bytes, oldest_ms: 5 };
+            let expected = Load { range: range.into_iter().collect(), bytes, oldest_ms: 5 };
             assert_eq!(found, expected, "{bytes_max}");
         }
         assert_eq!(filled(&[vec![]], 9), Load::default());
