@@ -1,4 +1,5 @@
-//! What nobody names any more goes from the disk: dropped tables and streams, temporary tables, leftovers of a kill.
+//! What nobody needs any more goes from the disk: dropped tables and streams, temporary tables, leftovers of a kill, and
+//! old files of the log.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -66,4 +67,45 @@ fn leave_a_folder(data: &Path, number: u32) {
     let folder = data.join("objects/tables").join(number.to_string());
     std::fs::create_dir_all(folder.join("deeper")).unwrap();
     std::fs::write(folder.join("deeper/file#1"), b"half").unwrap();
+}
+
+fn log_files(server: &Server) -> Vec<String> {
+    let found = std::fs::read_dir(server.data().join("wal")).unwrap().flatten();
+    let mut names: Vec<String> = found.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// Old files of the log go once what they hold is applied and sealed; the server starts from what is left.
+#[test]
+fn a_log_that_has_let_go_of_files_is_started_from() {
+    let mut server = Server::start_with(&["wal_segment_mb=1", "stream_seal_interval_ms=200"]);
+    let oldest = log_files(&server)[0].clone();
+    harness::block_on(async {
+        let client = server.connect().await;
+        client.batch_execute("CREATE STREAM s (n int, text text) FORMAT JSON").await.unwrap();
+        for round in 0..4 {
+            let rows = format!("generate_series({}, {}) AS g(n)", round * 1000 + 1, round * 1000 + 1000);
+            client.batch_execute(&format!("INSERT INTO s SELECT n, repeat('x', 1000) FROM {rows}")).await.unwrap();
+        }
+        let until = Instant::now() + Duration::from_secs(GONE_SECONDS_MAX);
+        while log_files(&server).contains(&oldest) {
+            assert!(Instant::now() < until, "{:?}\n{}", log_files(&server), server.log_tail());
+            // The log looks at its files when it writes.
+            client.batch_execute("INSERT INTO s VALUES (0, 'again')").await.unwrap();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        server.kill9();
+    });
+    for _ in 0..2 {
+        server.restart();
+        harness::block_on(async {
+            let client = server.connect().await;
+            let sum = "SELECT count(*), sum(n)::bigint FROM s WHERE n > 0";
+            let row = client.query_one(sum, &[]).await.unwrap();
+            assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (4000, 8_002_000));
+            client.batch_execute("INSERT INTO s VALUES (0, 'more')").await.unwrap();
+        });
+        server.kill9();
+    }
 }

@@ -60,7 +60,9 @@ impl Catalog {
         let applied = state.position;
         let mut dirty = Dirty::default();
         let mut replayed = 0_u64;
-        let wal = Wal::recover(&folder.wal(), 0, |frame| {
+        // What is older may have been let go of.
+        let needed = store.needed()?;
+        let wal = Wal::recover(&folder.wal(), needed.saturating_sub(1), |frame| {
             for change in crate::change::decode(&frame.payload)? {
                 // Of a frame that is applied already only the records that are not sealed are of interest.
                 if frame.position > applied {
@@ -74,6 +76,11 @@ impl Catalog {
             replayed += u64::from(frame.position > applied);
             Ok(())
         })?;
+        if wal.next_position() <= applied {
+            let ends = wal.next_position() - 1;
+            let message = format!("the log ends at frame {ends}, but {applied} is applied already");
+            return Err(Error::new(Kind::DataCorrupted, message).hint("Restore the folder wal from a copy."));
+        }
         let wal = wal.with_file_bytes_max(settings.mebibytes("wal_segment_mb"));
         tracing::info!(position = state.position, replayed, "catalog is open");
         Ok(Self::start(state, wal, store, dirty, clock, exporter))
@@ -194,11 +201,12 @@ impl Catalog {
         if dirty.is_empty() {
             return Ok(());
         }
-        if let Err(error) = dirty.write(&store, &state) {
+        let needed = oldest_needed(&state);
+        if let Err(error) = dirty.write(&store, &state, needed) {
             self.0.dirty.lock().give_back(dirty);
             return Err(error);
         }
-        self.0.wal_keep.store(oldest_needed(&state), Ordering::Relaxed);
+        self.0.wal_keep.store(needed, Ordering::Relaxed);
         Ok(())
     }
 

@@ -191,11 +191,11 @@ impl Dirty {
         self.0.is_empty()
     }
 
-    /// Writes the entries as they stand in a state.
-    pub fn write(&self, store: &StateStore, state: &State) -> Result<()> {
+    /// Writes the entries as they stand in a state, and the oldest frame that is needed beside them.
+    pub fn write(&self, store: &StateStore, state: &State, needed: u64) -> Result<()> {
         let entry = |key: &Key| Ok((key.to_string(), key.value(state)?));
         let entries: Vec<_> = self.0.iter().map(entry).collect::<Result<_>>()?;
-        store.commit(state.position, &entries)
+        store.commit(state.position, needed, &entries)
     }
 }
 

@@ -11,6 +11,7 @@ use tidegate_core::{Error, Kind, Result};
 const STATE: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("state");
 const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
 const APPLIED: &str = "applied";
+const NEEDED: &str = "needed";
 
 /// Pages of the file kept in memory, in bytes. What is read often is kept by the readers themselves.
 const STATE_CACHE_BYTES: usize = 64 << 20;
@@ -50,7 +51,7 @@ impl StateStore {
             Ok(false)
         })?;
         if fresh {
-            store.commit(0, &[])?;
+            store.commit(0, 1, &[])?;
             sync_parent(path)?;
         }
         Ok(store)
@@ -61,6 +62,14 @@ impl StateStore {
         self.run(|database| {
             let meta = database.begin_read()?.open_table(META)?;
             Ok(meta.get(APPLIED)?.map_or(0, |position| position.value()))
+        })
+    }
+
+    /// The oldest frame of the log that is needed beside the entries; 1 at first.
+    pub fn needed(&self) -> Result<u64> {
+        self.run(|database| {
+            let meta = database.begin_read()?.open_table(META)?;
+            Ok(meta.get(NEEDED)?.map_or(1, |position| position.value()))
         })
     }
 
@@ -78,9 +87,9 @@ impl StateStore {
         })?
     }
 
-    /// Applies changes (`None` deletes) and notes the position, in one durable transaction. After an error nothing of
-    /// it is there, and the store stays usable.
-    pub fn commit(&self, applied: u64, changes: &[(String, Option<Vec<u8>>)]) -> Result<()> {
+    /// Applies changes (`None` deletes) and notes the position up to which they hold and the oldest frame that is needed
+    /// beside them, in one durable transaction. After an error nothing of it is there, and the store stays usable.
+    pub fn commit(&self, applied: u64, needed: u64, changes: &[(String, Option<Vec<u8>>)]) -> Result<()> {
         self.run(|database| {
             let write = database.begin_write()?;
             {
@@ -91,7 +100,9 @@ impl StateStore {
                         None => state.remove(key.as_str())?,
                     };
                 }
-                write.open_table(META)?.insert(APPLIED, applied)?;
+                let mut meta = write.open_table(META)?;
+                meta.insert(APPLIED, applied)?;
+                meta.insert(NEEDED, needed)?;
             }
             if let Err(error) = fault::point("state.commit") {
                 write.abort()?;

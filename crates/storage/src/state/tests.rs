@@ -33,11 +33,11 @@ fn entries_and_position_survive_a_reopening() {
     let path = folder.path().join("state.redb");
     let store = StateStore::open(&path).unwrap();
     assert_eq!((store.applied().unwrap(), entries(&store)), (0, vec![]));
-    store.commit(3, &changes(&[("b", Some("2")), ("a", Some("1")), ("c", Some(""))])).unwrap();
-    store.commit(9, &changes(&[("b", None), ("a", Some("one")), ("none", None)])).unwrap();
+    store.commit(3, 1, &changes(&[("b", Some("2")), ("a", Some("1")), ("c", Some(""))])).unwrap();
+    store.commit(9, 5, &changes(&[("b", None), ("a", Some("one")), ("none", None)])).unwrap();
     drop(store);
     let store = StateStore::open(&path).unwrap();
-    assert_eq!(store.applied().unwrap(), 9);
+    assert_eq!((store.applied().unwrap(), store.needed().unwrap()), (9, 5));
     assert_eq!(entries(&store), pairs(&[("a", "one"), ("c", "")]));
 }
 
@@ -45,7 +45,7 @@ fn entries_and_position_survive_a_reopening() {
 fn an_error_of_the_reader_ends_the_loading() {
     let folder = tempfile::tempdir().unwrap();
     let store = StateStore::open(&folder.path().join("state.redb")).unwrap();
-    store.commit(1, &changes(&[("a", Some("1")), ("b", Some("2"))])).unwrap();
+    store.commit(1, 1, &changes(&[("a", Some("1")), ("b", Some("2"))])).unwrap();
     let mut calls = 0;
     let error = store.load(|_, _| {
         calls += 1;
@@ -59,11 +59,11 @@ fn a_failed_commit_leaves_nothing_and_the_store_usable() {
     let folder = tempfile::tempdir().unwrap();
     let store = StateStore::open(&folder.path().join("state.redb")).unwrap();
     with("state.commit=enospc@2,state.commit=eio@3", || {
-        store.commit(1, &changes(&[("a", Some("1"))])).unwrap();
-        assert_eq!(store.commit(2, &changes(&[("a", Some("2"))])).unwrap_err().kind(), Kind::DiskFull);
-        assert_eq!(store.commit(2, &changes(&[("a", Some("2"))])).unwrap_err().kind(), Kind::Io);
+        store.commit(1, 1, &changes(&[("a", Some("1"))])).unwrap();
+        assert_eq!(store.commit(2, 1, &changes(&[("a", Some("2"))])).unwrap_err().kind(), Kind::DiskFull);
+        assert_eq!(store.commit(2, 1, &changes(&[("a", Some("2"))])).unwrap_err().kind(), Kind::Io);
         assert_eq!((store.applied().unwrap(), entries(&store)), (1, pairs(&[("a", "1")])));
-        store.commit(2, &changes(&[("b", Some("2"))])).unwrap();
+        store.commit(2, 1, &changes(&[("b", Some("2"))])).unwrap();
     });
     assert_eq!((store.applied().unwrap(), entries(&store)), (2, pairs(&[("a", "1"), ("b", "2")])));
 }
@@ -84,7 +84,7 @@ fn a_foreign_or_damaged_file_is_told() {
     let path = folder.path().join("whole");
     let store = StateStore::open(&path).unwrap();
     let many: Changes = (0..2000).map(|n| (format!("key {n}"), Some(vec![n as u8; 100]))).collect();
-    store.commit(1, &many).unwrap();
+    store.commit(1, 1, &many).unwrap();
     drop(store);
     let whole = fs::read(&path).unwrap();
     for length in [10, 100, 4096, 5000, whole.len() / 2] {
@@ -110,7 +110,7 @@ fn a_changed_byte_is_told_or_harmless_but_never_a_panic() {
     let path = folder.path().join("state.redb");
     let store = StateStore::open(&path).unwrap();
     let many: Changes = (0..200).map(|n| (format!("key {n:04}"), Some(vec![b'v'; 100]))).collect();
-    store.commit(1, &many).unwrap();
+    store.commit(1, 1, &many).unwrap();
     let expected = entries(&store);
     drop(store);
     let whole = fs::read(&path).unwrap();
@@ -177,11 +177,11 @@ fn a_disk_that_fills_at_any_write_is_told_and_the_store_recovers() {
             builder().create_with_backend(FullSoon(FileBackend::new(file)?, left.clone()))
         };
         let store = StateStore::over(&folder.path().join("state.redb"), Box::new(open)).unwrap();
-        store.commit(1, &changes(&[("a", Some("1"))])).unwrap();
+        store.commit(1, 1, &changes(&[("a", Some("1"))])).unwrap();
         let many: Changes = (0..300).map(|n| (format!("key {n}"), Some(vec![0; 4000]))).collect();
         budget.store(room, Ordering::Relaxed);
-        let result = store.commit(2, &many);
-        let again = store.commit(3, &many);
+        let result = store.commit(2, 1, &many);
+        let again = store.commit(3, 1, &many);
         budget.store(i64::MAX, Ordering::Relaxed);
         if let Err(error) = result {
             failed += 1;
@@ -190,7 +190,7 @@ fn a_disk_that_fills_at_any_write_is_told_and_the_store_recovers() {
             assert!(store.applied().unwrap() == 1, "room {room}");
             assert_eq!(entries(&store), pairs(&[("a", "1")]), "room {room}");
         }
-        store.commit(4, &many).unwrap();
+        store.commit(4, 1, &many).unwrap();
         assert_eq!((store.applied().unwrap(), entries(&store).len()), (4, 301), "room {room}");
     }
     assert!(failed > 5, "{failed}");
