@@ -47,10 +47,11 @@ async fn run(settings: Settings, folder: &Path, exit: bool) -> Result<()> {
     ))?;
     let toured = tour(sql, folder).await;
     if let (Ok(()), false) = (&toured, exit) {
+        let ended = crate::serve::ended()?;
         say(&format!(
             "\nThe server stays up: psql -h 127.0.0.1 -p {sql} -U admin dev, or boto3 with endpoint_url='http://127.0.0.1:{http}'.\nCtrl-C ends it and removes its data."
         ))?;
-        crate::serve::ended().await?;
+        ended.await;
     }
     server.stop().await?;
     toured

@@ -15,8 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 /// Serves until SIGTERM or Ctrl-C.
 pub async fn serve(settings: Settings) -> Result<()> {
+    // Before the ports are told: whoever knows them may also know how to end it.
+    let ended = ended()?;
     let server = Server::start(settings).await?;
-    ended().await?;
+    ended.await;
     server.stop().await
 }
 
@@ -151,11 +153,13 @@ fn self_signed() -> Result<(String, String)> {
     Ok((pair.cert.pem(), pair.signing_key.serialize_pem()))
 }
 
-/// Returns at SIGTERM or Ctrl-C.
-pub async fn ended() -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
-    }
+/// Listens for SIGTERM and Ctrl-C from now on; the future ends with the first of them.
+pub fn ended() -> Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
