@@ -6,6 +6,7 @@ Every figure is the median of its runs; peers run in the same process, on the sa
 """
 
 import argparse
+import concurrent.futures
 import json
 import math
 import os
@@ -75,7 +76,7 @@ def table(title, head, rows):
         print(f"| {' | '.join(str(cell) for cell in row)} |", flush=True)
 
 
-def bench_tpch(conn):
+def bench_tpch(conn, _server):
     import tpch
     folder = tpch.data()
     duck, queries = tpch.open_duckdb(folder)
@@ -111,19 +112,17 @@ def put_until(port, stop, counts, place):
 
 def records_a_second_by_boto3(conn, server):
     conn.execute("CREATE STREAM by_boto3 WITH (shards = 4)")
-    stop, counts = threading.Event(), [0] * PUT_THREADS
-    threads = [threading.Thread(target=put_until, args=(server.http, stop, counts, n)) for n in range(PUT_THREADS)]
-    for thread in threads:
-        thread.start()
-    time.sleep(1)  # connections and the first batches
-    samples = []
-    for _ in range(RUNS):
-        before, started = sum(counts), time.monotonic()
-        time.sleep(INGEST_SECONDS / RUNS)
-        samples.append((sum(counts) - before) / (time.monotonic() - started))
-    stop.set()
-    for thread in threads:
-        thread.join()
+    stop, counts, samples = threading.Event(), [0] * PUT_THREADS, []
+    with concurrent.futures.ThreadPoolExecutor(PUT_THREADS) as pool:
+        puts = [pool.submit(put_until, server.http, stop, counts, n) for n in range(PUT_THREADS)]
+        time.sleep(1)  # connections and the first batches
+        for _ in range(RUNS):
+            before, started = sum(counts), time.monotonic()
+            time.sleep(INGEST_SECONDS / RUNS)
+            samples.append((sum(counts) - before) / (time.monotonic() - started))
+        stop.set()
+    for put in puts:
+        put.result()  # a put that failed ends the bench: its rate would be a lie
     stored = conn.execute("SELECT count(*) FROM by_boto3").fetchone()[0]
     assert stored == sum(counts), f"{stored} stored, {sum(counts)} acknowledged"
     return statistics.median(samples)
@@ -186,12 +185,12 @@ def main():
     server = Server(chosen.server)
     try:
         import psycopg
-        conn = psycopg.connect(f"host=127.0.0.1 port={server.sql} user=admin dbname=dev", autocommit=True)
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
         print(f"{os.cpu_count()} cores, {memory} GiB, load {os.getloadavg()[0]:.1f}, {platform.system()} {platform.release()}")
-        parts = {"tpch": lambda: bench_tpch(conn), "ingest": lambda: bench_ingest(conn, server), "wire": lambda: bench_wire(conn, server)}
+        parts = {"tpch": bench_tpch, "ingest": bench_ingest, "wire": bench_wire}
         for name in chosen.only.split(","):
-            parts[name]()
+            with psycopg.connect(f"host=127.0.0.1 port={server.sql} user=admin dbname=dev", autocommit=True) as conn:
+                parts[name](conn, server)
     finally:
         server.stop()
 
