@@ -10,6 +10,7 @@
 //! 4. Every few seconds the entries that changed are written to the key-value store with the position they stand for.
 //! 5. On start that is read, and the frames after it are replayed; the tails of streams come from the log alone.
 
+mod batch;
 mod catalog;
 mod change;
 mod committer;
@@ -25,6 +26,10 @@ mod table;
 mod transaction;
 mod types;
 
+pub use batch::{
+    ArrayChild, ComputeEnvironment, Dependency, Job, JobAttempt, JobDefinition, JobQueue, JobSpec, JobState, JobStatus,
+    ProcessMark, Retry, RetryRule,
+};
 pub use catalog::{Catalog, Receipt};
 pub use change::{Append, Appended, Change};
 pub use export::Exporter;

@@ -3,6 +3,7 @@
 //! Objects are immutable values. A change replaces an object by one with the next `revision`; a writer that saw an older
 //! revision loses with 40001.
 
+use crate::batch::{ComputeEnvironment, Job, JobDefinition, JobQueue};
 use crate::types::Column;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -34,6 +35,14 @@ pub enum Object {
     Consumer(Consumer),
     /// A setting changed by ALTER SYSTEM.
     Setting(Setting),
+    /// Where jobs run.
+    ComputeEnvironment(ComputeEnvironment),
+    /// Where jobs wait.
+    JobQueue(JobQueue),
+    /// A revision of a job definition.
+    JobDefinition(JobDefinition),
+    /// A job.
+    Job(Box<Job>),
 }
 
 /// A namespace of relations.
@@ -366,6 +375,14 @@ pub enum Space {
     Consumer(Oid),
     /// Settings.
     Setting,
+    /// Compute environments.
+    ComputeEnvironment,
+    /// Job queues.
+    JobQueue,
+    /// Revisions of job definitions.
+    JobDefinition,
+    /// Jobs.
+    Job,
 }
 
 macro_rules! each_object {
@@ -378,6 +395,10 @@ macro_rules! each_object {
             Object::Delivery($o) => $body,
             Object::Consumer($o) => $body,
             Object::Setting($o) => $body,
+            Object::ComputeEnvironment($o) => $body,
+            Object::JobQueue($o) => $body,
+            Object::JobDefinition($o) => $body,
+            Object::Job($o) => $body,
         }
     };
 }
@@ -408,6 +429,10 @@ impl Object {
             Object::Delivery(_) => Space::Delivery,
             Object::Consumer(o) => Space::Consumer(o.stream),
             Object::Setting(_) => Space::Setting,
+            Object::ComputeEnvironment(_) => Space::ComputeEnvironment,
+            Object::JobQueue(_) => Space::JobQueue,
+            Object::JobDefinition(_) => Space::JobDefinition,
+            Object::Job(_) => Space::Job,
         }
     }
 
@@ -421,6 +446,10 @@ impl Object {
             Object::Delivery(_) => "delivery stream",
             Object::Consumer(_) => "consumer",
             Object::Setting(_) => "setting",
+            Object::ComputeEnvironment(_) => "compute environment",
+            Object::JobQueue(_) => "job queue",
+            Object::JobDefinition(_) => "job definition",
+            Object::Job(_) => "job",
         }
     }
 }

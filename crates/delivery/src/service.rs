@@ -12,9 +12,6 @@ use tidegate_parser::ast::ObjectName;
 use tidegate_parser::{AlterDelivery, CreateDelivery, DropDelivery, Statement, name_parts};
 use tidegate_query::{Outcome, Service, SystemTable, Work};
 
-/// Times that a statement is done anew when the delivery moved on meanwhile.
-const CONFLICTS_MAX: usize = 100;
-
 /// Deliveries as a service of the engine.
 pub struct DeliveryService {
     deliveries: Deliveries,
@@ -40,7 +37,7 @@ impl Service for DeliveryService {
                 refuse_in_block(work)?;
                 let oid = find(&self.deliveries.catalog().state(), &bare(name))?.oid;
                 self.deliveries.flush(oid).await?;
-                see_newest(work);
+                work.see_newest();
                 "FLUSH DELIVERY STREAM"
             }
             _ => return Ok(None),
@@ -78,13 +75,6 @@ fn refuse_in_block(work: &Work<'_>) -> Result<()> {
     }
 }
 
-/// What the rest of a script sees: what has been committed just now, too.
-fn see_newest(work: &mut Work<'_>) {
-    let state = work.engine().catalog().state();
-    work.scope.state = Arc::clone(&state);
-    *work.transaction = Transaction::new(state);
-}
-
 async fn create(work: &mut Work<'_>, create: &CreateDelivery) -> Result<&'static str> {
     let name = bare(&create.name);
     spec::check_name(&name)?;
@@ -104,32 +94,14 @@ async fn create(work: &mut Work<'_>, create: &CreateDelivery) -> Result<&'static
     Ok("CREATE DELIVERY STREAM")
 }
 
-/// Changes a delivery as it stands now. A statement by itself commits here, and again when the delivery moved on
-/// meanwhile; inside a transaction the change is the transaction's, and 40001 its to handle.
+/// Changes a delivery as it stands now.
 async fn change(
     work: &mut Work<'_>,
     name: &str,
     change: impl Fn(&Work<'_>, &Delivery) -> Result<Option<Change>>,
 ) -> Result<()> {
-    if work.in_block || !work.transaction.is_empty() {
-        let changes = change(work, find(work.state(), name)?)?;
-        return work.push(changes.into_iter().collect());
-    }
-    let catalog = work.engine().catalog().clone();
-    for _ in 0..CONFLICTS_MAX {
-        see_newest(work);
-        let Some(change) = change(work, find(work.state(), name)?)? else { return Ok(()) };
-        match catalog.commit(vec![change]).await {
-            Err(error) if error.kind() == Kind::Conflict => {}
-            other => {
-                other?;
-                see_newest(work);
-                return Ok(());
-            }
-        }
-    }
-    Err(Error::new(Kind::Conflict, format!("delivery stream \"{name}\" is being changed all the time"))
-        .hint("Run the statement again."))
+    let changes = |work: &Work<'_>| Ok(change(work, find(work.state(), name)?)?.into_iter().collect());
+    work.change(&format!("delivery stream \"{name}\""), changes).await
 }
 
 async fn alter(work: &mut Work<'_>, alter: &AlterDelivery) -> Result<&'static str> {

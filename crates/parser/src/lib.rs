@@ -12,6 +12,7 @@
 //!
 //! A path in quotes at a table's place (`FROM 's3://…'`) is an identifier whose quote is `'`: [`path_of`].
 
+mod batch;
 mod column;
 mod consume;
 mod copy;
@@ -42,6 +43,7 @@ mod user;
 
 pub use sqlparser::ast;
 
+pub use batch::{AlterJobQueue, CreateComputeEnvironment, CreateJobDefinition, CreateJobQueue, DropName};
 pub use column::ColumnDef;
 pub use consume::Consume;
 pub use copy::{Copy, CopyDirection, CopyLocation, CopySubject};

@@ -5,6 +5,7 @@
 use sqlparser::ast::{self, ObjectName};
 use tidegate_core::{Error, Kind, Result};
 
+use crate::batch::{self, AlterJobQueue, CreateComputeEnvironment, CreateJobDefinition, CreateJobQueue, DropName};
 use crate::consume::Consume;
 use crate::copy::Copy;
 use crate::credential::{CreateCredential, DropCredential};
@@ -44,6 +45,20 @@ pub enum Statement {
     ResumeDelivery(ObjectName),
     /// FLUSH DELIVERY STREAM.
     FlushDelivery(ObjectName),
+    /// CREATE COMPUTE ENVIRONMENT.
+    CreateComputeEnvironment(CreateComputeEnvironment),
+    /// DROP COMPUTE ENVIRONMENT.
+    DropComputeEnvironment(DropName),
+    /// CREATE JOB QUEUE.
+    CreateJobQueue(CreateJobQueue),
+    /// ALTER JOB QUEUE.
+    AlterJobQueue(AlterJobQueue),
+    /// DROP JOB QUEUE.
+    DropJobQueue(DropName),
+    /// CREATE JOB DEFINITION.
+    CreateJobDefinition(CreateJobDefinition),
+    /// DEREGISTER JOB DEFINITION.
+    DeregisterJobDefinition(String),
     /// CREATE EXTERNAL TABLE.
     CreateExternalTable(CreateExternalTable),
     /// ALTER TABLE … ADD PARTITION.
@@ -88,6 +103,13 @@ const HEADS: &[(&[&str], Rule)] = &[
     (&["PAUSE", "DELIVERY", "STREAM"], delivery::pause),
     (&["RESUME", "DELIVERY", "STREAM"], delivery::resume),
     (&["FLUSH", "DELIVERY", "STREAM"], delivery::flush),
+    (&["CREATE", "COMPUTE", "ENVIRONMENT"], CreateComputeEnvironment::parse),
+    (&["DROP", "COMPUTE", "ENVIRONMENT"], batch::drop_environment),
+    (&["CREATE", "JOB", "QUEUE"], CreateJobQueue::parse),
+    (&["ALTER", "JOB", "QUEUE"], AlterJobQueue::parse),
+    (&["DROP", "JOB", "QUEUE"], batch::drop_queue),
+    (&["CREATE", "JOB", "DEFINITION"], CreateJobDefinition::parse),
+    (&["DEREGISTER", "JOB", "DEFINITION"], batch::deregister),
     (&["CREATE", "EXTERNAL", "TABLE"], CreateExternalTable::parse),
     (&["CREATE", "CREDENTIAL"], CreateCredential::parse),
     (&["CREATE", "OR", "REPLACE", "CREDENTIAL"], CreateCredential::parse_replace),
@@ -119,9 +141,6 @@ const REFUSED: &[&[&str]] = &[
     &["CREATE", "ACCESS", "KEY"],
     &["DROP", "ACCESS", "KEY"],
     &["CREATE", "EXTERNAL", "SCHEMA"],
-    &["CREATE", "COMPUTE", "ENVIRONMENT"],
-    &["CREATE", "JOB", "QUEUE"],
-    &["CREATE", "JOB", "DEFINITION"],
     &["CREATE", "SNAPSHOT"],
     &["DROP", "SNAPSHOT"],
     &["RESTORE", "TABLE"],

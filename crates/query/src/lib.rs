@@ -13,6 +13,7 @@
 //! Specified by `tests/slt/door`.
 
 mod access;
+mod call;
 pub mod conform;
 mod cooperative;
 mod copy_in;
@@ -31,6 +32,7 @@ mod pinned;
 mod planner;
 mod scope;
 mod service;
+pub mod service_table;
 mod session;
 pub mod sql_type;
 pub mod stream_sql;
@@ -41,6 +43,7 @@ mod variables;
 mod work;
 
 pub use access::{access, check_files, is_s3, require_superuser, undefined_credential};
+pub use call::Called;
 pub use engine::{DATABASE, Engine};
 pub use fault::from_datafusion;
 pub use outcome::{CopyIn, Notice, Outcome, RowsTag, TxStatus};

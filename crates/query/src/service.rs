@@ -1,5 +1,6 @@
 //! What a service offers to the statements of a session. Services do not know each other; they meet in a transaction.
 
+use crate::call::Called;
 use crate::engine::Engine;
 use crate::outcome::Outcome;
 use crate::scope::Scope;
@@ -11,7 +12,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::ScalarValue;
 use std::sync::Arc;
 use tidegate_catalog::{Change, Relation, State};
-use tidegate_core::Result;
+use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::Statement;
 
 /// A service: the statements and relations of one part of the server.
@@ -40,6 +41,22 @@ pub trait Service: Send + Sync {
         _values: &[ScalarValue],
     ) -> Result<Option<Outcome>> {
         Ok(None)
+    }
+
+    /// Functions that it performs, by schema and name.
+    fn procedures(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
+    /// Performs one of its functions, and gives its answer.
+    async fn call(&self, _work: &mut Work<'_>, called: &Called) -> Result<String> {
+        Err(Error::new(Kind::UndefinedFunction, format!("function {}.{} does not exist", called.namespace, called.name)))
+    }
+
+    /// Tables, by schema and name, that it makes when they are scanned, with an argument or without: [`Service::path`]
+    /// is asked for them.
+    fn scanned_tables(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
     }
 
     /// The tables in which it tells what it does.

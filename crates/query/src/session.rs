@@ -1,5 +1,6 @@
 //! A session: one client's settings, transaction and user, and the statements it runs.
 
+use crate::call::Call;
 use crate::cursors::Cursors;
 use crate::engine::Engine;
 use crate::outcome::{CopyIn, Notice, Outcome, TxStatus};
@@ -151,6 +152,10 @@ impl Session {
     }
 
     async fn describe(&self, sql: &ast::Statement, types: &[Option<u32>]) -> Result<(Vec<u32>, Option<SchemaRef>)> {
+        if let Some(call) = Call::of(&self.engine, sql)? {
+            let (types, schema) = call.describe(&self.scope()?, types).await?;
+            return Ok((types, Some(schema)));
+        }
         let plan = Planner::new(&self.scope()?)?.plan(&table_arguments::bound(sql, &[])).await?;
         let types = parameter::types_of(&plan, types)?;
         let bound = parameter::bind(plan, parameter::nulls_of(&types))?;
@@ -232,6 +237,11 @@ impl Session {
         let transaction = self.transaction.as_mut().ok_or_else(|| Error::internal("no transaction is open"))?;
         let in_block = self.status != TxStatus::Idle;
         let mut work = Work { scope, transaction, in_block, notices: &mut self.notices };
+        if let Statement::Sql(sql) = statement
+            && let Some(call) = Call::of(work.engine(), sql)?
+        {
+            return call.perform(&mut work, values).await;
+        }
         match statement {
             Statement::Sql(sql) if is_query(sql) => query(&work.scope, sql, values).await,
             Statement::Copy(copy) if copy.location == CopyLocation::Stdout => copy_out(&work.scope, copy).await,

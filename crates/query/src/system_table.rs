@@ -15,6 +15,8 @@ pub enum Cell {
     Number(i64),
     /// Milliseconds of the Unix epoch, or NULL.
     Time(Option<i64>),
+    /// NULL of any type.
+    Null,
 }
 
 /// A system table from its columns' names and a function that gives its rows.

@@ -11,6 +11,9 @@ use tidegate_catalog::{Change, Relation, State, Transaction};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{ast, name_parts};
 
+/// Times that a change is made anew when another transaction was first.
+const CONFLICTS_MAX: usize = 100;
+
 /// What a service performs a statement with.
 pub struct Work<'a> {
     /// What the statement sees. Its state is that of the statement's beginning.
@@ -44,6 +47,41 @@ impl Work<'_> {
         self.transaction.push(changes)?;
         self.scope.state = Arc::clone(self.transaction.state());
         Ok(())
+    }
+
+    /// What the rest of a script sees: what has been committed just now, too.
+    pub fn see_newest(&mut self) {
+        let state = self.engine().catalog().state();
+        self.scope.state = Arc::clone(&state);
+        *self.transaction = Transaction::new(state);
+    }
+
+    /// Changes what the server's own work changes too. A statement by itself commits here, and again when an object
+    /// moved on meanwhile; inside a transaction the changes are the transaction's, and 40001 its to handle. `what` names
+    /// the object.
+    pub async fn change(&mut self, what: &str, changes: impl Fn(&Work<'_>) -> Result<Vec<Change>>) -> Result<()> {
+        if self.in_block || !self.transaction.is_empty() {
+            let changes = changes(self)?;
+            return self.push(changes);
+        }
+        let catalog = self.engine().catalog().clone();
+        for _ in 0..CONFLICTS_MAX {
+            self.see_newest();
+            let changes = changes(self)?;
+            if changes.is_empty() {
+                return Ok(());
+            }
+            match catalog.commit(changes).await {
+                Err(error) if error.kind() == Kind::Conflict => {}
+                other => {
+                    other?;
+                    self.see_newest();
+                    return Ok(());
+                }
+            }
+        }
+        Err(Error::new(Kind::Conflict, format!("{what} is being changed all the time"))
+            .hint("Run the statement again."))
     }
 
     /// Plans and runs a query given as text.

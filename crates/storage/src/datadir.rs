@@ -46,6 +46,11 @@ impl DataDir {
         self.path.join("objects")
     }
 
+    /// Folder of jobs: what their attempts print.
+    pub fn batch(&self) -> PathBuf {
+        self.path.join("batch")
+    }
+
     /// Tells the chosen ports in `ports.json`, which appears whole or not at all.
     pub fn write_ports(&self, sql: u16, http: u16, cluster: Option<u16>) -> Result<()> {
         let text = serde_json::json!({ "sql": sql, "http": http, "cluster": cluster }).to_string();
