@@ -6,7 +6,7 @@ use crate::{spec, view};
 use async_trait::async_trait;
 use datafusion::common::ScalarValue;
 use std::sync::Arc;
-use tidegate_catalog::{Change, Delivery, DeliveryState, Object, Space, State, Transaction};
+use tidegate_catalog::{Change, Delivery, DeliveryState, Object, Space, State};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::ObjectName;
 use tidegate_parser::{AlterDelivery, CreateDelivery, DropDelivery, Statement, name_parts};

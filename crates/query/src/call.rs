@@ -72,8 +72,8 @@ impl Call {
                 FunctionArg::Unnamed(value) => (None, value),
                 FunctionArg::Named { name, arg, .. } => (Some(fold(name)), arg),
                 FunctionArg::ExprNamed { name: Expr::Identifier(name), arg, .. } => (Some(fold(name)), arg),
-                FunctionArg::ExprNamed { name, .. } => {
-                    let message = format!("{namespace}.{name}: \"{name}\" is not the name of an argument");
+                FunctionArg::ExprNamed { name: given, .. } => {
+                    let message = format!("{namespace}.{name}: \"{given}\" is not the name of an argument");
                     return Err(Error::new(Kind::Syntax, message));
                 }
             };
