@@ -131,7 +131,7 @@ fn places(state: &State, new_id: &mut dyn FnMut() -> String) -> Vec<Job> {
         if possible.is_empty() {
             return moved(job, JobStatus::Runnable, NEVER_FITS);
         }
-        let has_room = |oid: &&Oid| !shut.contains(oid) && free.get(oid).is_some_and(|free| *free >= needs);
+        let has_room = |oid: &&Oid| !shut.contains(*oid) && free.get(*oid).is_some_and(|free| *free >= needs);
         let Some(place) = possible.iter().find(has_room).copied() else {
             shut.extend(possible);
             return moved(job, JobStatus::Runnable, NO_ROOM);

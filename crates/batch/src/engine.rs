@@ -1,0 +1,229 @@
+//! The loop around the pure steps: one task looks at all jobs, and each attempt is a task of its own.
+
+use crate::log_file::{self, LogFile};
+use crate::process::{self, Gated};
+use crate::state::{Cause, End, ended, not_begun, running};
+use crate::watch::{Facts, Watch};
+use crate::{schedule, spec};
+use parking_lot::Mutex;
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate_catalog::{Catalog, Change, Job, JobStatus, Object, ProcessMark};
+use tidegate_core::{Error, Kind, Result};
+use tidegate_query::Engine;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How often jobs are looked at while something happens.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// Longest time between two looks: what is kept too long is noticed by time alone.
+const LOOK_INTERVAL_MAX_MS: i64 = 60_000;
+/// Wait after a step could not be made durable.
+const RETRY: Duration = Duration::from_secs(1);
+/// Wait before orphans are looked for again.
+const ORPHANS_INTERVAL: Duration = Duration::from_millis(50);
+/// Times that a step is made anew when statements changed the job meanwhile.
+const CONFLICTS_MAX: usize = 100;
+
+/// All jobs of a server; clones share them.
+#[derive(Clone)]
+pub struct Jobs(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    folder: PathBuf,
+    port: u16,
+    // Attempts, by id, that have a task.
+    begun: Mutex<HashSet<String>>,
+}
+
+/// A change that puts a job in the place of the one before.
+pub fn put(job: Job) -> Change {
+    Change::Put(Arc::new(Object::Job(Box::new(job))))
+}
+
+impl Jobs {
+    /// Of this engine; their files lie in a folder, and they reach the SQL port at this address.
+    pub fn new(engine: Engine, folder: PathBuf, sql: SocketAddr) -> Self {
+        Jobs(Arc::new(Inner { engine, folder, port: sql.port(), begun: Mutex::default() }))
+    }
+
+    /// Where logs lie.
+    pub fn folder(&self) -> &Path {
+        &self.0.folder
+    }
+
+    fn catalog(&self) -> &Catalog {
+        self.0.engine.catalog()
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.0.engine.clock().now_ms()
+    }
+
+    /// Runs jobs until the token is cancelled; then ends those that run.
+    pub async fn run(self, stop: CancellationToken) {
+        if stop.run_until_cancelled(self.recover()).await.is_none() {
+            return;
+        }
+        let mut versions = self.catalog().versions();
+        versions.mark_changed();
+        let mut working = JoinSet::new();
+        let mut look_at_ms = 0;
+        while stop.run_until_cancelled(tokio::time::sleep(LOOK_INTERVAL)).await.is_some() {
+            while let Some(ended) = working.try_join_next() {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "an attempt of a job broke off");
+                }
+            }
+            if versions.has_changed().unwrap_or(false) || self.now_ms() >= look_at_ms {
+                versions.mark_unchanged();
+                look_at_ms = self.now_ms().saturating_add(LOOK_INTERVAL_MAX_MS);
+                if let Err(error) = self.look(&mut working, &stop).await {
+                    tracing::warn!(%error, "jobs could not go on, and are tried again");
+                    look_at_ms = self.now_ms().saturating_add(1000);
+                }
+            }
+        }
+        while working.join_next().await.is_some() {}
+    }
+
+    /// What ran when the server was killed is ended, and counted as lost; what was only prepared waits again. Nothing is
+    /// scheduled before all of it is gone, so that no attempt runs twice at one time.
+    async fn recover(&self) {
+        let state = self.catalog().state();
+        let open: Vec<&Job> = state.jobs().filter(|job| job.state.status.holds_a_place()).collect();
+        let attempts = || open.iter().filter_map(|job| job.state.attempts.last());
+        let ids: HashSet<String> = attempts().map(|attempt| attempt.id.clone()).collect();
+        let marks: Vec<ProcessMark> = attempts().filter_map(|attempt| attempt.process).collect();
+        let mut found = if ids.is_empty() { 0 } else { process::end_orphans(&ids, &marks).await };
+        while found > 0 {
+            tracing::info!(processes = found, "ending what jobs left running when the server ended");
+            tokio::time::sleep(ORPHANS_INTERVAL).await;
+            found = process::end_orphans(&ids, &marks).await;
+        }
+        for job in &open {
+            let now_ms = self.now_ms();
+            let lost = End { cause: Cause::HostLost, exit_code: None };
+            let id = job.state.attempts.last().map(|attempt| attempt.id.clone()).unwrap_or_default();
+            let step = |job: &Job| match job.state.status {
+                JobStatus::Starting => Some(not_begun(job)),
+                _ => ended(job, &id, &lost, now_ms),
+            };
+            while let Err(error) = self.step(job, step).await {
+                tracing::warn!(job = %job.name, %error, "a job that was lost cannot be noted, and is tried again");
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+
+    /// Makes the steps that are due durable, and begins the attempts that have a place.
+    async fn look(&self, working: &mut JoinSet<()>, stop: &CancellationToken) -> Result<()> {
+        let state = self.catalog().state();
+        let now_ms = self.now_ms();
+        let steps = schedule::steps(&state, now_ms, &mut || self.0.engine.rng().uuid());
+        if !steps.is_empty() {
+            match self.catalog().commit(steps.into_iter().map(put).collect()).await {
+                // A statement was first: the next look sees what it did.
+                Err(error) if error.kind() == Kind::Conflict => {}
+                other => drop(other?),
+            }
+        }
+        self.forget(now_ms).await?;
+        for job in self.catalog().state().jobs().filter(|job| job.state.status == JobStatus::Starting) {
+            let Some(attempt) = job.state.attempts.last() else { continue };
+            if self.0.begun.lock().insert(attempt.id.clone()) {
+                working.spawn(self.clone().attempt(job.clone(), attempt.id.clone(), stop.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops what ended long ago, with its files.
+    async fn forget(&self, now_ms: i64) -> Result<()> {
+        let state = self.catalog().state();
+        let old = schedule::expired(&state, now_ms);
+        if old.is_empty() {
+            return Ok(());
+        }
+        let gone = old.iter().map(|job| Change::Drop { oid: job.oid, revision: job.revision }).collect();
+        self.catalog().commit(gone).await?;
+        for job in old {
+            let folder = log_file::folder(&self.0.folder, job);
+            match tokio::fs::remove_dir_all(&folder).await {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    tracing::warn!(%error, folder = %folder.display(), "a job's log is left behind");
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// One attempt, from its process to what it ended with.
+    async fn attempt(self, job: Job, id: String, stop: CancellationToken) {
+        let end = self.perform(&job, &id, &stop).await.unwrap_or_else(|error| {
+            tracing::warn!(job = %job.name, %error, "an attempt of a job could not be started");
+            End { cause: Cause::NotStarted(error.message().to_string()), exit_code: None }
+        });
+        let now_ms = self.now_ms();
+        while let Err(error) = self.step(&job, |job| ended(job, &id, &end, now_ms)).await {
+            tracing::warn!(job = %job.name, %error, "the end of a job cannot be noted, and is tried again");
+            if stop.run_until_cancelled(tokio::time::sleep(RETRY)).await.is_none() {
+                break;
+            }
+        }
+        self.0.begun.lock().remove(&id);
+    }
+
+    async fn perform(&self, job: &Job, id: &str, stop: &CancellationToken) -> Result<End> {
+        let number = job.state.attempts.len();
+        let folder = log_file::folder(&self.0.folder, job);
+        let own = folder.join(format!("{number}.dir"));
+        tokio::fs::create_dir_all(&own).await.map_err(|error| Error::from(error).context(own.display()))?;
+        let log = LogFile::create(&log_file::path(&self.0.folder, job, number), self.0.engine.clock().clone()).await?;
+        let variables = spec::variables(&self.catalog().state(), job, id, self.0.port);
+        let gated = process::prepare(&job.spec.command, &variables, &own)?;
+        let end = self.open(job, id, gated, log, stop).await;
+        // What is left there keeps nobody from going on.
+        drop(tokio::fs::remove_dir_all(&own).await);
+        end
+    }
+
+    /// Notes the process, opens its gate, and watches it to its end.
+    async fn open(&self, job: &Job, id: &str, gated: Gated, log: LogFile, stop: &CancellationToken) -> Result<End> {
+        let (now_ms, mark) = (self.now_ms(), gated.mark);
+        let begin = |job: &Job| running(job, id, mark, now_ms).filter(|job| job.state.stop.is_none());
+        if !self.step(job, begin).await? {
+            return Ok(End { cause: Cause::Stopped, exit_code: None });
+        }
+        let watch = Watch {
+            deadline_ms: job.spec.timeout_ms.map(|timeout_ms| now_ms.saturating_add(timeout_ms)),
+            memory_bytes_max: job.spec.memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
+            ..Watch::default()
+        };
+        let facts = || Facts {
+            now_ms: self.now_ms(),
+            memory_bytes: 0,
+            stop: self.catalog().state().job_numbered(job.oid).is_none_or(|job| job.state.stop.is_some()),
+            shutdown: stop.is_cancelled(),
+        };
+        Ok(gated.run(Arc::new(log), watch, facts).await)
+    }
+
+    /// Commits a step of a job as it stands now. False: there is none.
+    async fn step(&self, job: &Job, step: impl Fn(&Job) -> Option<Job>) -> Result<bool> {
+        for _ in 0..CONFLICTS_MAX {
+            let state = self.catalog().state();
+            let Some(stepped) = state.job_numbered(job.oid).and_then(&step) else { return Ok(false) };
+            match self.catalog().commit(vec![put(stepped)]).await {
+                Err(error) if error.kind() == Kind::Conflict => {}
+                other => return other.map(|_| true),
+            }
+        }
+        Err(Error::new(Kind::Conflict, format!("job \"{}\" is being changed all the time", job.name)))
+    }
+}
