@@ -16,6 +16,8 @@ const KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
 /// AWS's words for a job that has to wait for others to end.
 pub const NO_ROOM: &str =
     "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - All vCPUs of the compute environments of its queue are in use";
+/// Of a job whose queue is not there.
+const QUEUE_GONE: &str = "Its job queue has been dropped";
 /// AWS's words for a job that fits nowhere.
 pub const NEVER_FITS: &str = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - It needs more vCPUs than any compute \
     environment of its queue has; submit it with fewer, or give the queue a larger one";
@@ -26,6 +28,8 @@ pub fn steps(state: &State, now_ms: i64, new_id: &mut dyn FnMut() -> String) -> 
     let waiting = state.jobs().filter(|job| !job.state.status.has_ended() && !job.state.status.holds_a_place());
     let mut steps: Vec<Job> = waiting
         .filter_map(|job| match (job.spec.array_size, job.state.status) {
+            // Dropped in the same moment in which the job was submitted.
+            _ if state.object(job.spec.queue).is_none() => Some(closed(job, JobStatus::Failed, QUEUE_GONE, now_ms)),
             (Some(_), _) => array(job, arrays.get(&job.oid).copied().unwrap_or_default(), now_ms),
             (None, JobStatus::Submitted | JobStatus::Pending) => dependent(state, job, now_ms),
             (None, _) => None,
