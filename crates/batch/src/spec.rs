@@ -120,7 +120,6 @@ fn resources(what: &str, container: &Container, overrides: &Container) -> Result
 }
 
 /// Thousandths of a vCPU: `1`, `0.25`.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
 fn milli(text: &str) -> Option<u64> {
     let vcpus = text.parse::<f64>().ok().filter(|vcpus| (0.001..=VCPUS_MAX).contains(vcpus))?;
     Some((vcpus * 1000.0).round() as u64)

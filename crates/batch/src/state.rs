@@ -121,11 +121,16 @@ pub fn cancelled(job: &Job, reason: &str, now_ms: i64) -> Option<Job> {
 
 /// terminate_job: it does not begin any more, or is to be stopped. None: it has ended, or is being stopped already.
 pub fn terminated(job: &Job, reason: &str, now_ms: i64) -> Option<Job> {
-    let stop = || JobState { stop: Some(reason.to_string()), ..job.state.clone() };
     match job.state.status.holds_a_place() {
-        true => job.state.stop.is_none().then(|| next(job, stop())),
+        true => stopping(job, reason),
         false => cancelled(job, reason, now_ms),
     }
+}
+
+/// It is to end, for this reason. None: it has ended, or there is a reason already.
+pub fn stopping(job: &Job, reason: &str) -> Option<Job> {
+    let state = || JobState { stop: Some(reason.to_string()), ..job.state.clone() };
+    (job.state.stop.is_none() && !job.state.status.has_ended()).then(|| next(job, state()))
 }
 
 #[cfg(test)]

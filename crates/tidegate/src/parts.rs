@@ -1,6 +1,8 @@
 //! The server's parts, plugged together: the one place that knows them all.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use tidegate_batch::{BatchService, Jobs};
 use tidegate_catalog::{Catalog, Janitor};
 use tidegate_core::{Clock, Result, Rng, Settings};
 use tidegate_delivery::{Deliveries, DeliveryService};
@@ -23,12 +25,13 @@ pub struct Parts {
     pub streams: Streams,
     /// Deliveries.
     pub deliveries: Deliveries,
+    jobs: Jobs,
     janitor: Arc<Janitor>,
 }
 
 impl Parts {
-    /// Opens what a data directory holds.
-    pub fn open(directory: &DataDir, settings: &Settings) -> Result<Self> {
+    /// Opens what a data directory holds. `sql` is where the SQL port listens.
+    pub fn open(directory: &DataDir, settings: &Settings, sql: SocketAddr) -> Result<Self> {
         let (clock, rng) = (Clock::system(), Rng::system());
         let stores = Arc::new(Stores::new());
         let exporter = Arc::new(DeltaLog::new(Arc::clone(&stores), clock.clone()));
@@ -39,14 +42,17 @@ impl Parts {
         let janitor = Arc::new(Janitor::new(catalog.clone(), Arc::clone(&stores), objects.clone()));
         let engine = Engine::new(settings.clone(), rng, catalog.clone(), stores, objects)?;
         let deliveries = Deliveries::new(engine.clone());
+        let jobs = Jobs::new(engine.clone(), directory.path().canonicalize()?.join("batch"), sql);
         let services: Vec<Arc<dyn Service>> = vec![
             Arc::new(StreamService::new(streams.clone())),
             Arc::new(DeliveryService::new(deliveries.clone())),
+            // Before the lake, which takes every path.
+            Arc::new(BatchService::new(jobs.clone())),
             Arc::new(LakeService),
             Arc::new(Warehouse),
         ];
         engine.plug(services);
-        Ok(Parts { catalog, engine, streams, deliveries, janitor })
+        Ok(Parts { catalog, engine, streams, deliveries, jobs, janitor })
     }
 
     /// Starts what works on its own until the token is cancelled.
@@ -60,6 +66,7 @@ impl Parts {
             flush,
             tokio::spawn(self.streams.clone().keep_sealed(shutdown.clone())),
             tokio::spawn(self.deliveries.clone().run(shutdown.clone())),
+            tokio::spawn(self.jobs.clone().run(shutdown.clone())),
             tokio::spawn(Arc::clone(&self.janitor).run(shutdown.clone())),
         ]
     }

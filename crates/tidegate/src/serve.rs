@@ -44,7 +44,7 @@ impl Server {
         let (sql_port, http_port) = (sql.local_addr()?.port(), http.local_addr()?.port());
 
         let shutdown = CancellationToken::new();
-        let parts = Parts::open(&directory, &settings)?;
+        let parts = Parts::open(&directory, &settings, sql.local_addr()?)?;
         tidegate_query::temporary::drop_left_over(&parts.catalog).await?;
         let work = parts.spawn(&shutdown);
         let mut metrics = metrics(&parts);
