@@ -11,6 +11,7 @@
     reason = "a test that fails should say so at once; the harness serves modules that still wait"
 )]
 
+mod batch;
 mod demo;
 mod door;
 mod drivers;

@@ -200,11 +200,8 @@ impl Jobs {
         if !self.step(job, begin).await? {
             return Ok(End { cause: Cause::Stopped, exit_code: None });
         }
-        let watch = Watch {
-            deadline_ms: job.spec.timeout_ms.map(|timeout_ms| now_ms.saturating_add(timeout_ms)),
-            memory_bytes_max: job.spec.memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
-            ..Watch::default()
-        };
+        let deadline_ms = job.spec.timeout_ms.map(|timeout_ms| now_ms.saturating_add(timeout_ms));
+        let watch = Watch::new(deadline_ms, job.spec.memory_mib.map(|mib| mib.saturating_mul(1 << 20)));
         let facts = || Facts {
             now_ms: self.now_ms(),
             memory_bytes: 0,

@@ -58,7 +58,8 @@ impl LogTable {
             of_named && only.is_none_or(|id| job.name == id)
         };
         let logs = |job: &Job| -> Vec<LogOf> {
-            let log = |attempt| LogOf { job: job.name.clone(), attempt, path: log_file::path(&self.folder, job, attempt) };
+            let log =
+                |attempt| LogOf { job: job.name.clone(), attempt, path: log_file::path(&self.folder, job, attempt) };
             (1..=job.state.attempts.len()).map(log).collect()
         };
         Ok(self.state.jobs().filter(wanted).flat_map(logs).collect())

@@ -28,7 +28,11 @@ const SIGNAL_GROUP: &str = "kill -s \"$1\" -- \"-$2\" 2>/dev/null";
 const SIGNAL_ONE: &str = "kill -s \"$1\" \"$2\" 2>/dev/null";
 /// How often a running attempt is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-/// How long the log is read on once the command and its group have ended: who left the group may hold it open.
+/// Times that processes which left the group are looked for; who forks faster than that is left to the next start.
+const LEFTOVER_LOOKS_MAX: usize = 100;
+/// Wait between two such looks.
+const LEFTOVER_INTERVAL: Duration = Duration::from_millis(10);
+/// How long the log is read on once all have ended: whom nobody finds may hold it open.
 const LOG_REST: Duration = Duration::from_secs(2);
 /// The variable that all processes of an attempt carry, by which they are found again.
 pub const ATTEMPT: &str = "TIDEGATE_ATTEMPT_ID";
@@ -36,6 +40,7 @@ pub const ATTEMPT: &str = "TIDEGATE_ATTEMPT_ID";
 /// A process that waits for its gate to open. Dropping it ends it.
 pub struct Gated {
     child: Child,
+    attempts: HashSet<String>,
     /// Its number.
     pub mark: ProcessMark,
 }
@@ -58,7 +63,7 @@ pub fn prepare(command: &[String], variables: &BTreeMap<String, String>, folder:
     let process = child.id().and_then(procfs::process);
     let mark = process.map(|process| process.mark).or(child.id().map(|pid| ProcessMark { pid, started_ticks: 0 }));
     let mark = mark.ok_or_else(|| Error::internal("a process has ended before it began"))?;
-    Ok(Gated { child, mark })
+    Ok(Gated { child, attempts: variables.get(ATTEMPT).cloned().into_iter().collect(), mark })
 }
 
 impl Gated {
@@ -74,15 +79,21 @@ impl Gated {
             match tokio::time::timeout(LOOK_INTERVAL, self.child.wait()).await {
                 Ok(status) => break status,
                 Err(_) => {
-                    let memory_bytes = if watch.memory_bytes_max.is_some() { group_memory(group).await } else { 0 };
+                    let memory_bytes = if watch.minds_memory() { group_memory(group).await } else { 0 };
                     if let Some(signal) = watch.look(Facts { memory_bytes, ..facts() }) {
                         signal_group(group, signal).await;
                     }
                 }
             }
         };
-        // As a container does, the end of the first process ends the others.
+        // As with a container, the end of the first process ends the others, those that have left the group, too.
         signal_group(group, Signal::Kill).await;
+        for _ in 0..LEFTOVER_LOOKS_MAX {
+            if end_orphans(&self.attempts, &[]).await == 0 {
+                break;
+            }
+            tokio::time::sleep(LEFTOVER_INTERVAL).await;
+        }
         for mut copy in copies {
             if tokio::time::timeout(LOG_REST, &mut copy).await.is_err() {
                 copy.abort();
@@ -133,7 +144,8 @@ async fn send(script: &str, target: u32, signal: Signal) {
     }
 }
 
-/// Ends what earlier lives of the server have left running of these attempts. Gives how many processes it found.
+/// Ends what is left running of these attempts, by an earlier life of the server or outside of their group. Gives how
+/// many processes it found.
 pub async fn end_orphans(attempts: &HashSet<String>, marks: &[ProcessMark]) -> usize {
     let (attempts, marks) = (attempts.clone(), marks.to_vec());
     let find = move || procfs::marked(ATTEMPT, &attempts, &marks);
@@ -181,7 +193,7 @@ mod tests {
         assert_eq!(end, End { cause: Cause::Stopped, exit_code: Some(143) });
         let group: u32 = lines[0].trim_start_matches("stdout: ").parse().unwrap();
         assert_eq!(procfs::group_memory(group), 0);
-        let watch = Watch { memory_bytes_max: Some(1), ..Watch::default() };
+        let watch = Watch::new(None, Some(1));
         let (end, _) = run("sleep 600", watch, Facts::default).await;
         assert_eq!(end, End { cause: Cause::OutOfMemory, exit_code: Some(137) });
     }

@@ -13,7 +13,8 @@ const DEFINITION_BYTES_MAX: usize = 24 << 10;
 /// AWS's own: 30 KiB.
 const SUBMISSION_BYTES_MAX: usize = 30 << 10;
 /// Fields of a definition and of a submission that mean nothing here.
-const IDLE: &[&str] = &["platformCapabilities", "propagateTags", "schedulingPriority", "schedulingPriorityOverride", "tags"];
+const IDLE: &[&str] =
+    &["platformCapabilities", "propagateTags", "schedulingPriority", "schedulingPriorityOverride", "tags"];
 /// Fields of a container that mean nothing to a process.
 const CONTAINER_IDLE: &[&str] = &[
     "ephemeralStorage",

@@ -148,7 +148,8 @@ fn places(state: &State, new_id: &mut dyn FnMut() -> String) -> Vec<Job> {
 
 /// Thousandths of a vCPU that are free, by environment.
 fn free(state: &State) -> HashMap<Oid, u64> {
-    let mut free: HashMap<Oid, u64> = state.compute_environments().map(|found| (found.oid, size_milli(found))).collect();
+    let mut free: HashMap<Oid, u64> =
+        state.compute_environments().map(|found| (found.oid, size_milli(found))).collect();
     for job in state.jobs().filter(|job| job.state.status.holds_a_place()) {
         if let Some(attempt) = job.state.attempts.last() {
             free.entry(attempt.environment).and_modify(|free| *free = free.saturating_sub(job.spec.vcpus_milli));

@@ -176,7 +176,8 @@ fn create_queue(work: &mut Work<'_>, create: &CreateJobQueue) -> Result<()> {
         return Ok(());
     }
     if create.environments.len() > ENVIRONMENTS_OF_QUEUE_MAX {
-        let message = format!("job queue \"{}\" has {ENVIRONMENTS_OF_QUEUE_MAX} compute environments at most", create.name);
+        let message =
+            format!("job queue \"{}\" has {ENVIRONMENTS_OF_QUEUE_MAX} compute environments at most", create.name);
         return Err(Error::new(Kind::ProgramLimit, message));
     }
     let found = |name: &String| {
@@ -280,9 +281,9 @@ fn deregister(work: &mut Work<'_>, name: &str) -> Result<()> {
     submit::definition(work.state(), name)?;
     let state = Arc::clone(work.state());
     let of_name = |one: &&JobDefinition| one.active && (one.name == name || one.family == name);
-    let inactive =
-        |one: &JobDefinition| JobDefinition { revision: one.revision + 1, active: false, ..one.clone() };
-    let changes = state.job_definitions().filter(of_name).flat_map(|one| put_object(Object::JobDefinition(inactive(one))));
+    let inactive = |one: &JobDefinition| JobDefinition { revision: one.revision + 1, active: false, ..one.clone() };
+    let changes =
+        state.job_definitions().filter(of_name).flat_map(|one| put_object(Object::JobDefinition(inactive(one))));
     work.push(changes.collect())
 }
 

@@ -30,8 +30,9 @@ pub fn check_name(noun: &str, name: &str) -> Result<()> {
     let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
     match begins && name.len() <= NAME_CHARS_MAX && name.chars().all(plain) {
         true => Ok(()),
-        false => Err(Error::new(Kind::InvalidParameter, format!("\"{name}\" is not a name for a {noun}"))
-            .hint(format!("It has letters, digits, '_' and '-', begins with a letter or digit, {NAME_CHARS_MAX} at most."))),
+        false => Err(Error::new(Kind::InvalidParameter, format!("\"{name}\" is not a name for a {noun}")).hint(
+            format!("It has letters, digits, '_' and '-', begins with a letter or digit, {NAME_CHARS_MAX} at most."),
+        )),
     }
 }
 

@@ -3,9 +3,7 @@
 use crate::request::{self, DependsOn, Submission};
 use crate::spec;
 use serde_json::{Map, Value};
-use tidegate_catalog::{
-    ArrayChild, Dependency, Job, JobDefinition, JobQueue, JobSpec, JobState, State,
-};
+use tidegate_catalog::{ArrayChild, Dependency, Job, JobDefinition, JobQueue, JobSpec, JobState, State};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_query::{Called, Work};
 
@@ -66,7 +64,8 @@ fn wrong(message: &str) -> Error {
 fn camel_case(name: &str) -> String {
     let mut words = name.split('_');
     let first = words.next().unwrap_or_default().to_string();
-    let capital = |word: &str| word.get(..1).unwrap_or_default().to_ascii_uppercase() + word.get(1..).unwrap_or_default();
+    let capital =
+        |word: &str| word.get(..1).unwrap_or_default().to_ascii_uppercase() + word.get(1..).unwrap_or_default();
     words.fold(first, |text, word| text + &capital(word))
 }
 

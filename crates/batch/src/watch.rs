@@ -32,15 +32,23 @@ pub struct Facts {
 /// The watch over one attempt.
 #[derive(Debug, Default)]
 pub struct Watch {
-    /// When its time is over.
-    pub deadline_ms: Option<i64>,
-    /// Memory beyond which it is killed.
-    pub memory_bytes_max: Option<u64>,
+    deadline_ms: Option<i64>,
+    memory_bytes_max: Option<u64>,
     cause: Option<Cause>,
     kill_at_ms: Option<i64>,
 }
 
 impl Watch {
+    /// Over an attempt whose time is over at a moment, and that is killed beyond so much memory.
+    pub fn new(deadline_ms: Option<i64>, memory_bytes_max: Option<u64>) -> Self {
+        Watch { deadline_ms, memory_bytes_max, ..Watch::default() }
+    }
+
+    /// Whether someone must measure its memory.
+    pub fn minds_memory(&self) -> bool {
+        self.memory_bytes_max.is_some()
+    }
+
     /// Why it is being ended; None where nobody has ended it.
     pub fn cause(&self) -> Option<&Cause> {
         self.cause.as_ref()
@@ -87,11 +95,12 @@ mod tests {
 
     #[test]
     fn each_end_has_its_signals() {
-        let watch = || Watch { deadline_ms: Some(100), memory_bytes_max: Some(10), ..Watch::default() };
+        type Looks<'a> = &'a [(Facts, Option<Signal>)];
+        let watch = || Watch::new(Some(100), Some(10));
         let (stop, shutdown) = (|ms| Facts { stop: true, ..at(ms) }, |ms| Facts { shutdown: true, ..at(ms) });
         let large = |ms| Facts { memory_bytes: 11, ..at(ms) };
         let (term, kill) = (Some(Signal::Term), Some(Signal::Kill));
-        let cases: &[(&[(Facts, Option<Signal>)], Option<Cause>)] = &[
+        let cases: &[(Looks<'_>, Option<Cause>)] = &[
             (&[(at(0), None), (at(99), None)], None),
             (&[(at(100), term), (at(101), None), (at(30_100), kill), (at(99_999), None)], Some(Cause::TimedOut)),
             (&[(large(1), kill), (large(2), None)], Some(Cause::OutOfMemory)),

@@ -159,7 +159,10 @@ mod tests {
         else {
             panic!()
         };
-        assert_eq!((create.if_not_exists, create.name.as_str(), create.kind.as_deref()), (true, "local", Some("MANAGED")));
+        assert_eq!(
+            (create.if_not_exists, create.name.as_str(), create.kind.as_deref()),
+            (true, "local", Some("MANAGED"))
+        );
         assert_eq!(create.options.get("max_vcpus"), Some("2"));
         let Statement::CreateJobQueue(create) =
             one("CREATE JOB QUEUE \"my-q\" PRIORITY 10 COMPUTE ENVIRONMENTS (a, b) WITH (state = 'DISABLED')")
@@ -196,12 +199,7 @@ mod tests {
                 "CREATE JOB QUEUE: clause COLOUR is not supported",
             ),
             ("CREATE JOB DEFINITION d AS x", Kind::Syntax, 28, "syntax error at or near \"x\""),
-            (
-                "ALTER JOB QUEUE q RENAME TO r",
-                Kind::Unsupported,
-                19,
-                "ALTER JOB QUEUE: clause RENAME is not supported",
-            ),
+            ("ALTER JOB QUEUE q RENAME TO r", Kind::Unsupported, 19, "ALTER JOB QUEUE: clause RENAME is not supported"),
         ]);
     }
 }

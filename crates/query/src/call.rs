@@ -9,8 +9,10 @@ use crate::parameter;
 use crate::planner::{Planner, text_rows};
 use crate::scope::Scope;
 use crate::work::Work;
+use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::ScalarValue;
+use datafusion::error::DataFusionError;
 use futures::TryStreamExt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -43,9 +45,7 @@ impl Call {
     /// The call that a statement is. None: it is another statement. 0A000 for a call anywhere else.
     pub fn of(engine: &Engine, statement: &ast::Statement) -> Result<Option<Call>> {
         let ast::Statement::Query(query) = statement else { return Ok(None) };
-        let is_known = |function: &ast::Function| {
-            matches!(name_parts(&function.name).as_slice(), [schema, name] if is_procedure(engine, schema, name))
-        };
+        let is_known = |function: &ast::Function| matches!(name_parts(&function.name).as_slice(), [schema, name] if is_procedure(engine, schema, name));
         let found = ast::visit_expressions(query, |expr| match expr {
             Expr::Function(function) if is_known(function) => ControlFlow::Break(name_parts(&function.name).join(".")),
             _ => ControlFlow::Continue(()),
@@ -122,12 +122,12 @@ impl Call {
         let batches: Vec<_> = planner.stream(plan).await?.try_collect().await.map_err(crate::from_datafusion)?;
         let batch = batches.iter().find(|batch| batch.num_rows() > 0);
         let batch = batch.ok_or_else(|| Error::internal("the arguments of a call gave no row"))?;
-        let text = |column| {
+        let text = |column: &ArrayRef| {
             let value = ScalarValue::try_from_array(column, 0)?.cast_to(&DataType::Utf8)?;
             Ok(if let ScalarValue::Utf8(text) = value { text } else { None })
         };
-        batch.columns().iter().map(text).collect::<Result<_, datafusion::error::DataFusionError>>()
-            .map_err(crate::from_datafusion)
+        let texts: Result<_, DataFusionError> = batch.columns().iter().map(text).collect();
+        texts.map_err(crate::from_datafusion)
     }
 }
 

@@ -50,7 +50,10 @@ pub trait Service: Send + Sync {
 
     /// Performs one of its functions, and gives its answer.
     async fn call(&self, _work: &mut Work<'_>, called: &Called) -> Result<String> {
-        Err(Error::new(Kind::UndefinedFunction, format!("function {}.{} does not exist", called.namespace, called.name)))
+        Err(Error::new(
+            Kind::UndefinedFunction,
+            format!("function {}.{} does not exist", called.namespace, called.name),
+        ))
     }
 
     /// Tables, by schema and name, that it makes when they are scanned, with an argument or without: [`Service::path`]

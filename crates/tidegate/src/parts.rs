@@ -42,7 +42,7 @@ impl Parts {
         let janitor = Arc::new(Janitor::new(catalog.clone(), Arc::clone(&stores), objects.clone()));
         let engine = Engine::new(settings.clone(), rng, catalog.clone(), stores, objects)?;
         let deliveries = Deliveries::new(engine.clone());
-        let jobs = Jobs::new(engine.clone(), directory.path().canonicalize()?.join("batch"), sql);
+        let jobs = Jobs::new(engine.clone(), directory.batch(), sql);
         let services: Vec<Arc<dyn Service>> = vec![
             Arc::new(StreamService::new(streams.clone())),
             Arc::new(DeliveryService::new(deliveries.clone())),

@@ -8,18 +8,28 @@ use tidegate_catalog::{ArrayChild, Change, JobAttempt, JobSpec, JobState};
 fn world() -> State {
     let mut state = State::initial();
     for (oid, max_vcpus) in [(1, 2), (2, 4)] {
-        put(&mut state, Object::ComputeEnvironment(ComputeEnvironment {
-            oid,
-            name: format!("c{oid}"),
-            revision: 1,
-            created_ms: 0,
-            runner: "process".into(),
-            max_vcpus,
-        }));
+        put(
+            &mut state,
+            Object::ComputeEnvironment(ComputeEnvironment {
+                oid,
+                name: format!("c{oid}"),
+                revision: 1,
+                created_ms: 0,
+                runner: "process".into(),
+                max_vcpus,
+            }),
+        );
     }
     for (oid, priority, environments) in [(11, 1, vec![1]), (12, 9, vec![1]), (13, 5, vec![1, 2])] {
-        let queue =
-            JobQueue { oid, name: format!("q{oid}"), revision: 1, created_ms: 0, enabled: true, priority, environments };
+        let queue = JobQueue {
+            oid,
+            name: format!("q{oid}"),
+            revision: 1,
+            created_ms: 0,
+            enabled: true,
+            priority,
+            environments,
+        };
         put(&mut state, Object::JobQueue(queue));
     }
     state
@@ -31,8 +41,7 @@ fn put(state: &mut State, object: Object) {
 
 fn job(oid: Oid, queue: Oid, vcpus: u64, status: JobStatus) -> Job {
     let spec = JobSpec { queue, vcpus_milli: vcpus * 1000, ..JobSpec::default() };
-    let mut job =
-        Job { oid, name: format!("j{oid}"), revision: 1, created_ms: 0, spec, state: JobState::default() };
+    let mut job = Job { oid, name: format!("j{oid}"), revision: 1, created_ms: 0, spec, state: JobState::default() };
     job.state.status = status;
     if status.holds_a_place() {
         job.state.attempts.push(JobAttempt { environment: 1, ..JobAttempt::default() });
@@ -78,15 +87,9 @@ fn priority_then_age_then_room() {
 fn a_large_job_is_not_overtaken_and_an_impossible_one_is() {
     use JobStatus::{Runnable, Running, Starting};
     let state = with(&[job(99, 11, 1, Running), job(100, 11, 2, Runnable), job(101, 11, 1, Runnable)]);
-    assert_eq!(found(&state), [
-        (100, Runnable, NO_ROOM.to_string(), None),
-        (101, Runnable, NO_ROOM.to_string(), None)
-    ]);
+    assert_eq!(found(&state), [(100, Runnable, NO_ROOM.to_string(), None), (101, Runnable, NO_ROOM.to_string(), None)]);
     let state = with(&[job(100, 11, 3, Runnable), job(101, 11, 1, Runnable)]);
-    assert_eq!(found(&state), [
-        (100, Runnable, NEVER_FITS.to_string(), None),
-        (101, Starting, String::new(), Some(1))
-    ]);
+    assert_eq!(found(&state), [(100, Runnable, NEVER_FITS.to_string(), None), (101, Starting, String::new(), Some(1))]);
 }
 
 #[test]
@@ -141,11 +144,7 @@ fn an_array_ends_with_its_children() {
         (Pending, Some("too late"), [Succeeded, Succeeded], Some((Succeeded, ""))),
     ];
     for (status, stop, children, expected) in cases {
-        let state = with(&[
-            parent(status, stop),
-            child(401, 0, children[0], &[]),
-            child(402, 1, children[1], &[]),
-        ]);
+        let state = with(&[parent(status, stop), child(401, 0, children[0], &[]), child(402, 1, children[1], &[])]);
         let step = found(&state).into_iter().find(|step| step.0 == 400);
         assert_eq!(step.map(|step| (step.1, step.2)), expected.map(|(s, r)| (s, r.to_string())), "{children:?}");
     }
