@@ -11,11 +11,12 @@
 //!    ended with is the third. After a crash, what still runs is ended before the scheduler looks at anything.
 //! 5. `process`: the runner, a group of processes behind a gate; `watch`: when it is ended; `procfs`: what the kernel
 //!    knows of it; `log_file`: what it prints.
-//! 6. `service`: statements and functions; `view` and `log_table`: schema `batch`.
+//! 6. `service`: statements and functions; `forms`: functions that are statements; `view` and `log_table`: schema `batch`.
 //!
 //! Specified by `tests/slt/batch`.
 
 mod engine;
+mod forms;
 mod log_file;
 mod log_table;
 mod process;

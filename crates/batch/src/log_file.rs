@@ -103,19 +103,22 @@ impl LogFile {
 }
 
 /// Takes whole lines out of what has been read; at the end, what is left, too.
-fn cut(rest: &mut Vec<u8>, at_end: bool) -> Vec<String> {
-    let mut lines = Vec::new();
+fn cut(read: &mut Vec<u8>, at_end: bool) -> Vec<String> {
+    let (mut lines, mut rest) = (Vec::new(), read.as_slice());
     loop {
-        let end = rest.iter().position(|byte| *byte == b'\n');
+        let end = rest.iter().take(LINE_BYTES_MAX + 1).position(|byte| *byte == b'\n');
         let (text, taken) = match end {
-            Some(end) if end <= LINE_BYTES_MAX => (end, end + 1),
-            _ if rest.len() > LINE_BYTES_MAX => (LINE_BYTES_MAX, LINE_BYTES_MAX),
-            _ if at_end && !rest.is_empty() => (rest.len(), rest.len()),
-            _ => return lines,
+            Some(end) => (end, end + 1),
+            None if rest.len() > LINE_BYTES_MAX => (LINE_BYTES_MAX, LINE_BYTES_MAX),
+            None if at_end && !rest.is_empty() => (rest.len(), rest.len()),
+            None => break,
         };
-        let line: Vec<u8> = rest.drain(..taken).take(text).collect();
-        lines.push(String::from_utf8_lossy(&line).trim_end_matches('\r').to_string());
+        let line = rest.get(..text).unwrap_or_default();
+        lines.push(String::from_utf8_lossy(line).trim_end_matches('\r').to_string());
+        rest = rest.get(taken..).unwrap_or_default();
     }
+    *read = rest.to_vec();
+    lines
 }
 
 /// The lines of a log; none where there is no file.

@@ -3,7 +3,7 @@
 use crate::engine::{Jobs, put};
 use crate::log_table::LogTable;
 use crate::state::{cancelled, stopping, terminated};
-use crate::{request, spec, submit, view};
+use crate::{forms, request, spec, submit, view};
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use datafusion::common::ScalarValue;
@@ -42,21 +42,24 @@ impl BatchService {
 #[async_trait]
 impl Service for BatchService {
     async fn execute(&self, work: &mut Work<'_>, statement: &Statement, _: &[ScalarValue]) -> Result<Option<Outcome>> {
-        match statement {
-            Statement::CreateComputeEnvironment(create) => create_environment(work, create)?,
-            Statement::DropComputeEnvironment(drop) => drop_environment(work, drop)?,
-            Statement::CreateJobQueue(create) => create_queue(work, create)?,
-            Statement::AlterJobQueue(alter) => alter_queue(work, alter)?,
-            Statement::DropJobQueue(drop) => drop_queue(work, drop)?,
-            Statement::CreateJobDefinition(create) => create_definition(work, create)?,
-            Statement::DeregisterJobDefinition(name) => deregister(work, name)?,
-            _ => return Ok(None),
+        if !perform(work, statement)? {
+            return Ok(None);
         }
         Ok(Some(Outcome::Done { tag: statement.command_tag() }))
     }
 
     fn procedures(&self) -> &'static [(&'static str, &'static str)] {
-        &[("batch", "submit_job"), ("batch", "cancel_job"), ("batch", "terminate_job")]
+        &[
+            ("batch", "submit_job"),
+            ("batch", "cancel_job"),
+            ("batch", "terminate_job"),
+            ("batch", "create_compute_environment"),
+            ("batch", "delete_compute_environment"),
+            ("batch", "create_job_queue"),
+            ("batch", "delete_job_queue"),
+            ("batch", "register_job_definition"),
+            ("batch", "deregister_job_definition"),
+        ]
     }
 
     async fn call(&self, work: &mut Work<'_>, called: &Called) -> Result<String> {
@@ -64,7 +67,12 @@ impl Service for BatchService {
         match called.name.as_str() {
             "submit_job" => submit(work, called),
             "cancel_job" => end(work, called, cancelled).await,
-            _ => end(work, called, terminated).await,
+            "terminate_job" => end(work, called, terminated).await,
+            _ => {
+                let (statement, name) = forms::statement(called)?;
+                perform(work, &statement)?;
+                Ok(name)
+            }
         }
     }
 
@@ -82,6 +90,21 @@ impl Service for BatchService {
         let job = Some(job.to_string()).filter(|job| !job.is_empty());
         Ok(Some(Arc::new(LogTable::new(self.jobs.folder(), Arc::clone(&scope.state), job))))
     }
+}
+
+/// Performs a statement. False: it is another service's.
+fn perform(work: &mut Work<'_>, statement: &Statement) -> Result<bool> {
+    match statement {
+        Statement::CreateComputeEnvironment(create) => create_environment(work, create)?,
+        Statement::DropComputeEnvironment(drop) => drop_environment(work, drop)?,
+        Statement::CreateJobQueue(create) => create_queue(work, create)?,
+        Statement::AlterJobQueue(alter) => alter_queue(work, alter)?,
+        Statement::DropJobQueue(drop) => drop_queue(work, drop)?,
+        Statement::CreateJobDefinition(create) => create_definition(work, create)?,
+        Statement::DeregisterJobDefinition(name) => deregister(work, name)?,
+        _ => return Ok(false),
+    }
+    Ok(true)
 }
 
 /// A job is a process with the rights of the server, and so is what it prints.
