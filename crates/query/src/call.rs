@@ -143,11 +143,12 @@ fn whole(query: &ast::Query) -> Option<(&ast::Function, Option<&ast::Ident>)> {
     if !bare || query.with.is_some() || select.having.is_some() || select.distinct.is_some() {
         return None;
     }
-    match select.projection.as_slice() {
-        [SelectItem::UnnamedExpr(Expr::Function(function))] => Some((function, None)),
-        [SelectItem::ExprWithAlias { expr: Expr::Function(function), alias }] => Some((function, Some(alias))),
-        _ => None,
-    }
+    let (function, alias) = match select.projection.as_slice() {
+        [SelectItem::UnnamedExpr(Expr::Function(function))] => (function, None),
+        [SelectItem::ExprWithAlias { expr: Expr::Function(function), alias }] => (function, Some(alias)),
+        _ => return None,
+    };
+    (function.over.is_none() && function.filter.is_none()).then_some((function, alias))
 }
 
 fn with_items(query: &ast::Query, items: Vec<SelectItem>) -> ast::Statement {
