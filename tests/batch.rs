@@ -106,17 +106,18 @@ fn what_a_kill_leaves_is_ended_and_counted_as_lost() {
 fn an_array_and_what_depends_on_it_survive_kills() {
     let mut server = Server::start();
     let (log, doubles) = (server.scratch().join("ran"), server.scratch().join("doubles"));
-    // A folder of its own for each index: who finds it there runs beside another attempt of the same child.
+    // A file for each index holds who runs: whoever finds another one there, alive
+    // and not just unburied, runs beside an attempt of the same child.
     let script = format!(
-        "lock={0}/lock$AWS_BATCH_JOB_ARRAY_INDEX; if test -e $lock && kill -0 $(cat $lock) 2>/dev/null; then echo x >> {1}; fi; \
-         echo $$ > $lock; sleep 0.02; echo $AWS_BATCH_JOB_ARRAY_INDEX >> {2}; rm -f $lock",
+        "lock={0}/lock$AWS_BATCH_JOB_ARRAY_INDEX; if test -e $lock && grep -q 'State:.[^ZX]' /proc/$(cat $lock)/status 2>/dev/null; then echo x >> {1}; fi; \
+         echo $$ > $lock; sleep 0.2; echo $AWS_BATCH_JOB_ARRAY_INDEX >> {2}; rm -f $lock",
         server.scratch().display(),
         doubles.display(),
         log.display()
     );
     let retry = serde_json::json!({ "attempts": 10 });
     harness::block_on(async {
-        set_up(&server, 4).await;
+        set_up(&server, 16).await;
         let array = serde_json::json!({ "arrayProperties": { "size": CHILDREN }, "retryStrategy": retry });
         let id = submit(&server, "array", &script, array).await;
         let after = serde_json::json!({ "dependsOn": [{ "jobId": id }], "retryStrategy": retry });
