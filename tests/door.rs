@@ -106,7 +106,16 @@ fn health_metrics_and_sigterm() {
 fn a_second_server_on_the_same_directory_is_refused() {
     let server = Server::start();
     let output = Command::new(harness::BINARY)
-        .args(["serve", "--sql-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--data"])
+        .args([
+            "serve",
+            "--sql-listen",
+            "127.0.0.1:0",
+            "--http-listen",
+            "127.0.0.1:0",
+            "--cluster-listen",
+            "127.0.0.1:0",
+            "--data",
+        ])
         .arg(server.data())
         .output()
         .unwrap();
@@ -123,7 +132,16 @@ fn a_taken_port_and_an_open_door_are_refused() {
     for (address, told) in cases {
         let folder = tempfile::tempdir().unwrap();
         let output = Command::new(harness::BINARY)
-            .args(["serve", "--http-listen", "127.0.0.1:0", "--sql-listen", address, "--data"])
+            .args([
+                "serve",
+                "--http-listen",
+                "127.0.0.1:0",
+                "--cluster-listen",
+                "127.0.0.1:0",
+                "--sql-listen",
+                address,
+                "--data",
+            ])
             .arg(folder.path())
             .output()
             .unwrap();

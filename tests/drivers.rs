@@ -10,7 +10,7 @@ use crate::harness::{self, Server};
 use crate::report;
 
 /// Runs a script with what it needs to know of the server in its environment.
-fn run(name: &str, mut command: Command, server: &Server) {
+pub fn run(name: &str, mut command: Command, server: &Server) {
     command
         .env("TIDEGATE_SQL_PORT", server.sql.to_string())
         .env("TIDEGATE_HTTP_PORT", server.http.to_string())
@@ -24,6 +24,7 @@ fn run(name: &str, mut command: Command, server: &Server) {
     let output = command.output().unwrap_or_else(|e| panic!("{name}: {e}"));
     let text = String::from_utf8_lossy(&output.stdout);
     let (passed, failed) = report::take(name, &text);
+    println!("{text}");
     let skipped = text.starts_with("SKIP");
     let ok = output.status.success() && failed == 0 && (passed > 0 || skipped);
     assert!(
@@ -35,7 +36,7 @@ fn run(name: &str, mut command: Command, server: &Server) {
     );
 }
 
-fn script(path: &str) -> Command {
+pub fn script(path: &str) -> Command {
     let path = harness::root().join("tests").join(path);
     if Path::new(&path).extension().is_some_and(|e| e == "py") {
         let mut command = Command::new(harness::python());

@@ -81,7 +81,7 @@ fn a_port_in_use_and_a_directory_in_use() {
 
     let mut command = Command::new(harness::BINARY);
     command.arg("serve").arg("--data").arg(folder.path()).args(["--sql-listen", &format!("127.0.0.1:{port}")]);
-    let output = command.args(["--http-listen", "127.0.0.1:0"]).output().unwrap();
+    let output = command.args(["--http-listen", "127.0.0.1:0", "--cluster-listen", "127.0.0.1:0"]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && text.contains(&port.to_string()), "{text}");
 

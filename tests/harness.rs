@@ -29,6 +29,8 @@ pub struct Server {
     pub sql: u16,
     /// The HTTP port.
     pub http: u16,
+    /// The cluster port.
+    pub cluster: u16,
 }
 
 impl Server {
@@ -41,7 +43,7 @@ impl Server {
     pub fn start_with(settings: &[&str]) -> Server {
         let folder = tempfile::Builder::new().prefix("tidegate-test-").tempdir().expect("a temporary folder");
         let settings = settings.iter().map(|text| (*text).to_string()).collect();
-        let mut server = Server { child: None, folder, settings, sql: 0, http: 0 };
+        let mut server = Server { child: None, folder, settings, sql: 0, http: 0, cluster: 0 };
         server.launch();
         server.wait_until_ready().unwrap_or_else(|error| panic!("{error}"));
         server
@@ -87,8 +89,8 @@ impl Server {
     pub fn wait_until_ready(&mut self) -> Result<(), String> {
         let started = Instant::now();
         while started.elapsed() < Duration::from_secs(START_SECONDS_MAX) {
-            if let Some((sql, http)) = read_ports(&self.data()) {
-                (self.sql, self.http) = (sql, http);
+            if let Some(ports) = read_ports(&self.data()) {
+                [self.sql, self.http, self.cluster] = ports;
                 return Ok(());
             }
             let child = self.child.as_mut().ok_or("the server was not launched")?;
@@ -164,7 +166,14 @@ impl Drop for Server {
 /// `tidegate serve` on a directory, on ports of its own choice.
 pub fn serve(data: &Path) -> Command {
     let mut command = Command::new(BINARY);
-    command.arg("serve").arg("--data").arg(data).args(["--sql-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]);
+    command.arg("serve").arg("--data").arg(data).args([
+        "--sql-listen",
+        "127.0.0.1:0",
+        "--http-listen",
+        "127.0.0.1:0",
+        "--cluster-listen",
+        "127.0.0.1:0",
+    ]);
     command
 }
 
@@ -217,9 +226,9 @@ fn from_environment(name: &str, otherwise: impl FnOnce() -> PathBuf) -> PathBuf 
     std::env::var_os(name).filter(|value| !value.is_empty()).map_or_else(otherwise, PathBuf::from)
 }
 
-fn read_ports(data: &Path) -> Option<(u16, u16)> {
+fn read_ports(data: &Path) -> Option<[u16; 3]> {
     let text = fs::read_to_string(data.join("ports.json")).ok()?;
     let value: serde_json::Value = serde_json::from_str(&text).ok()?;
     let port = |name: &str| value.get(name)?.as_u64().and_then(|n| u16::try_from(n).ok());
-    Some((port("sql")?, port("http")?))
+    Some([port("sql")?, port("http")?, port("cluster")?])
 }

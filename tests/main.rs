@@ -12,6 +12,7 @@
 )]
 
 mod batch;
+mod cluster;
 mod demo;
 mod door;
 mod drivers;

@@ -108,7 +108,7 @@ impl S3 {
         command.args(["-filer=true", "-s3"]).arg(format!("-s3.config={}", at("s3.json").display()));
         // Services nobody asks here: two of them take fixed ports, one tells the makers.
         command.args(["-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"]);
-        command.args(["-master.volumeSizeLimitMB=64", "-volume.max=50"]).env("PIDFILE", at("pid"));
+        command.args(["-master.volumeSizeLimitMB=64", "-volume.max=400"]).env("PIDFILE", at("pid"));
         let child = command.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log).spawn();
         let guardian = child.map_err(|e| format!("SeaweedFS (run tests/run once, it installs it): {e}"))?;
         let server = S3 { s3_port: s3, filer_port: filer, _guardian: guardian, _folder: folder };

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner};
 use tokio_postgres::SimpleQueryMessage;
 
+use crate::cluster::Worker;
 use crate::harness::{self, Server};
 use crate::{report, s3};
 
@@ -90,10 +91,14 @@ fn shown(value: Option<&str>) -> String {
     }
 }
 
-/// Runs a file on a server of its own.
-fn run_file(path: &Path) -> Result<(), String> {
+/// What makes every query with a scan one for all nodes.
+const SPREAD: &[&str] = &["distributed_task_bytes=1"];
+
+/// Runs a file on a server of its own, with so many workers.
+fn run_file(path: &Path, workers: usize) -> Result<(), String> {
     let script = fs::read_to_string(path).map_err(|e| e.to_string())?;
-    let server = Server::start();
+    let server = Server::start_with(if workers > 0 { SPREAD } else { &[] });
+    let _workers = Worker::join(&server, workers);
     let script = substitute(&script, &server);
     let port = server.sql;
     let outcome = harness::block_on(async move {
@@ -136,7 +141,7 @@ fn fill(s3: &s3::S3, bucket: &str, data: &Path) {
 }
 
 /// Runs every file of an area, and fails with all that went wrong.
-fn run_area(area: &str) {
+fn run_area(area: &str, workers: usize) {
     let only = std::env::var("TIDEGATE_SLT").unwrap_or_default();
     let root = harness::root();
     let mut failures = Vec::new();
@@ -145,7 +150,7 @@ fn run_area(area: &str) {
         if !name.contains(&only) {
             continue;
         }
-        match run_file(&path) {
+        match run_file(&path, workers) {
             Ok(()) => report::pass(&name),
             Err(error) => {
                 report::fail(&name);
@@ -162,32 +167,40 @@ fn scripts(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn door() {
-    run_area("door");
+    run_area("door", 0);
 }
 
 #[test]
 fn stream() {
-    run_area("stream");
+    run_area("stream", 0);
 }
 
 #[test]
 fn delivery() {
-    run_area("delivery");
+    run_area("delivery", 0);
 }
 
 #[test]
 fn batch() {
-    run_area("batch");
+    run_area("batch", 0);
 }
 
 #[test]
 fn lake() {
-    run_area("lake");
+    run_area("lake", 0);
 }
 
 #[test]
 fn warehouse() {
-    run_area("warehouse");
+    run_area("warehouse", 0);
+}
+
+/// The same, with all plans that can travel sent to two workers.
+#[test]
+fn on_two_workers() {
+    for area in ["lake", "stream", "warehouse", "door"] {
+        run_area(area, 2);
+    }
 }
 
 #[test]

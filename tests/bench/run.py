@@ -38,7 +38,8 @@ class Server:
         self.folder = tempfile.TemporaryDirectory(prefix="tidegate-bench-")
         data = pathlib.Path(self.folder.name) / "data"
         self.log = open(pathlib.Path(self.folder.name) / "log", "wb")
-        command = [binary, "serve", "--data", data, "--sql-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]
+        command = [binary, "serve", "--data", data, "--sql-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
+                   "--cluster-listen", "127.0.0.1:0"]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
         for _ in range(START_SECONDS_MAX * 20):
             if (data / "ports.json").exists():

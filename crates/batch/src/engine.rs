@@ -11,10 +11,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate_catalog::{Catalog, Change, Job, JobStatus, Object, ProcessMark};
+use tidegate_catalog::{Catalog, Change, Job, JobStatus, ProcessMark, Rounds};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_query::Engine;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// How often jobs are looked at while something happens.
@@ -22,11 +21,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// Longest time between two looks: what is kept too long is noticed by time alone.
 const LOOK_INTERVAL_MAX_MS: i64 = 60_000;
 /// Wait after a step could not be made durable.
-const RETRY: Duration = Duration::from_secs(1);
+const RETRY_MS: i64 = 1000;
 /// Wait before orphans are looked for again.
 const ORPHANS_INTERVAL: Duration = Duration::from_millis(50);
-/// Times that a step is made anew when statements changed the job meanwhile.
-const CONFLICTS_MAX: usize = 100;
 
 /// All jobs of a server; clones share them.
 #[derive(Clone)]
@@ -38,11 +35,6 @@ struct Inner {
     port: u16,
     // Attempts, by id, that have a task.
     begun: Mutex<HashSet<String>>,
-}
-
-/// A change that puts a job in the place of the one before.
-pub fn put(job: Job) -> Change {
-    Change::Put(Arc::new(Object::Job(Box::new(job))))
 }
 
 impl Jobs {
@@ -60,6 +52,10 @@ impl Jobs {
         self.0.engine.catalog()
     }
 
+    async fn advance(&self, job: &Job, step: impl Fn(&Job) -> Option<Job>) -> Result<bool> {
+        self.catalog().advance(job.oid, &[], step).await
+    }
+
     fn now_ms(&self) -> i64 {
         self.0.engine.clock().now_ms()
     }
@@ -69,33 +65,25 @@ impl Jobs {
         if stop.run_until_cancelled(self.recover()).await.is_none() {
             return;
         }
-        let mut versions = self.catalog().versions();
-        versions.mark_changed();
-        let mut working = JoinSet::new();
-        let mut look_at_ms = 0;
-        while stop.run_until_cancelled(tokio::time::sleep(LOOK_INTERVAL)).await.is_some() {
-            while let Some(ended) = working.try_join_next() {
-                if let Err(error) = ended {
-                    tracing::error!(%error, "an attempt of a job broke off");
-                }
-            }
-            if versions.has_changed().unwrap_or(false) || self.now_ms() >= look_at_ms {
-                versions.mark_unchanged();
-                look_at_ms = self.now_ms().saturating_add(LOOK_INTERVAL_MAX_MS);
-                if let Err(error) = self.look(&mut working, &stop).await {
+        let mut rounds = Rounds::new(self.catalog(), LOOK_INTERVAL);
+        while rounds.next(&stop).await {
+            let wait_ms = match self.look(&mut rounds, &stop).await {
+                Ok(()) => LOOK_INTERVAL_MAX_MS,
+                Err(error) => {
                     tracing::warn!(%error, "jobs could not go on, and are tried again");
-                    look_at_ms = self.now_ms().saturating_add(1000);
+                    RETRY_MS
                 }
-            }
+            };
+            rounds.next_at(self.now_ms().saturating_add(wait_ms));
         }
-        while working.join_next().await.is_some() {}
+        rounds.finish().await;
     }
 
     /// What ran when the server was killed is ended, and counted as lost; what was only prepared waits again. Nothing is
     /// scheduled before all of it is gone, so that no attempt runs twice at one time.
     async fn recover(&self) {
         let state = self.catalog().state();
-        let open: Vec<&Job> = state.jobs().filter(|job| job.state.status.holds_a_place()).collect();
+        let open: Vec<&Job> = state.all::<Job>().filter(|job| job.state.status.holds_a_place()).collect();
         let attempts = || open.iter().filter_map(|job| job.state.attempts.last());
         let ids: HashSet<String> = attempts().map(|attempt| attempt.id.clone()).collect();
         let marks: Vec<ProcessMark> = attempts().filter_map(|attempt| attempt.process).collect();
@@ -113,30 +101,30 @@ impl Jobs {
                 JobStatus::Starting => Some(not_begun(job)),
                 _ => ended(job, &id, &lost, now_ms),
             };
-            while let Err(error) = self.step(job, step).await {
+            while let Err(error) = self.advance(job, step).await {
                 tracing::warn!(job = %job.name, %error, "a job that was lost cannot be noted, and is tried again");
-                tokio::time::sleep(RETRY).await;
+                tokio::time::sleep(Duration::from_millis(RETRY_MS.unsigned_abs())).await;
             }
         }
     }
 
     /// Makes the steps that are due durable, and begins the attempts that have a place.
-    async fn look(&self, working: &mut JoinSet<()>, stop: &CancellationToken) -> Result<()> {
+    async fn look(&self, rounds: &mut Rounds, stop: &CancellationToken) -> Result<()> {
         let state = self.catalog().state();
         let now_ms = self.now_ms();
         let steps = schedule::steps(&state, now_ms, &mut || self.0.engine.rng().uuid());
         if !steps.is_empty() {
-            match self.catalog().commit(steps.into_iter().map(put).collect()).await {
+            match self.catalog().commit(steps.into_iter().map(Change::put).collect()).await {
                 // A statement was first: the next look sees what it did.
                 Err(error) if error.kind() == Kind::Conflict => {}
                 other => drop(other?),
             }
         }
         self.forget(now_ms).await?;
-        for job in self.catalog().state().jobs().filter(|job| job.state.status == JobStatus::Starting) {
+        for job in self.catalog().state().all::<Job>().filter(|job| job.state.status == JobStatus::Starting) {
             let Some(attempt) = job.state.attempts.last() else { continue };
             if self.0.begun.lock().insert(attempt.id.clone()) {
-                working.spawn(self.clone().attempt(job.clone(), attempt.id.clone(), stop.clone()));
+                rounds.spawn(self.clone().attempt(job.clone(), attempt.id.clone(), stop.clone()));
             }
         }
         Ok(())
@@ -170,9 +158,13 @@ impl Jobs {
             End { cause: Cause::NotStarted(error.message().to_string()), exit_code: None }
         });
         let now_ms = self.now_ms();
-        while let Err(error) = self.step(&job, |job| ended(job, &id, &end, now_ms)).await {
+        while let Err(error) = self.advance(&job, |job| ended(job, &id, &end, now_ms)).await {
             tracing::warn!(job = %job.name, %error, "the end of a job cannot be noted, and is tried again");
-            if stop.run_until_cancelled(tokio::time::sleep(RETRY)).await.is_none() {
+            if stop
+                .run_until_cancelled(tokio::time::sleep(Duration::from_millis(RETRY_MS.unsigned_abs())))
+                .await
+                .is_none()
+            {
                 break;
             }
         }
@@ -197,7 +189,7 @@ impl Jobs {
     async fn open(&self, job: &Job, id: &str, gated: Gated, log: LogFile, stop: &CancellationToken) -> Result<End> {
         let (now_ms, mark) = (self.now_ms(), gated.mark);
         let begin = |job: &Job| running(job, id, mark, now_ms).filter(|job| job.state.stop.is_none());
-        if !self.step(job, begin).await? {
+        if !self.advance(job, begin).await? {
             return Ok(End { cause: Cause::Stopped, exit_code: None });
         }
         let deadline_ms = job.spec.timeout_ms.map(|timeout_ms| now_ms.saturating_add(timeout_ms));
@@ -205,22 +197,9 @@ impl Jobs {
         let facts = || Facts {
             now_ms: self.now_ms(),
             memory_bytes: 0,
-            stop: self.catalog().state().job_numbered(job.oid).is_none_or(|job| job.state.stop.is_some()),
+            stop: self.catalog().state().get::<Job>(job.oid).is_none_or(|job| job.state.stop.is_some()),
             shutdown: stop.is_cancelled(),
         };
         Ok(gated.run(Arc::new(log), watch, facts).await)
-    }
-
-    /// Commits a step of a job as it stands now. False: there is none.
-    async fn step(&self, job: &Job, step: impl Fn(&Job) -> Option<Job>) -> Result<bool> {
-        for _ in 0..CONFLICTS_MAX {
-            let state = self.catalog().state();
-            let Some(stepped) = state.job_numbered(job.oid).and_then(&step) else { return Ok(false) };
-            match self.catalog().commit(vec![put(stepped)]).await {
-                Err(error) if error.kind() == Kind::Conflict => {}
-                other => return other.map(|_| true),
-            }
-        }
-        Err(Error::new(Kind::Conflict, format!("job \"{}\" is being changed all the time", job.name)))
     }
 }

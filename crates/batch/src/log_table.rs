@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tidegate_catalog::{Job, State};
 use tidegate_core::{Error, Kind, Result};
+use tidegate_query::carried;
 use tidegate_query::system_table::time_type;
 
 /// The table, as of a state.
@@ -49,7 +50,7 @@ impl LogTable {
         let named = match &self.job {
             Some(id) => {
                 let missing = || Error::new(Kind::UndefinedObject, format!("job \"{id}\" does not exist"));
-                Some(self.state.job(id).ok_or_else(missing)?.oid)
+                Some(self.state.named::<Job>(id).ok_or_else(missing)?.oid)
             }
             None => None,
         };
@@ -62,7 +63,7 @@ impl LogTable {
                 |attempt| LogOf { job: job.name.clone(), attempt, path: log_file::path(&self.folder, job, attempt) };
             (1..=job.state.attempts.len()).map(log).collect()
         };
-        Ok(self.state.jobs().filter(wanted).flat_map(logs).collect())
+        Ok(self.state.all::<Job>().filter(wanted).flat_map(logs).collect())
     }
 }
 
@@ -106,7 +107,7 @@ impl TableProvider for LogTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let files = self.files(filters.iter().find_map(job_of)).map_err(external)?;
+        let files = self.files(filters.iter().find_map(job_of)).map_err(carried)?;
         let part = LogPart { schema: Arc::clone(&self.schema), files };
         let table = StreamingTable::try_new(Arc::clone(&self.schema), vec![Arc::new(part)])?;
         table.scan(session, projection, filters, limit).await
@@ -147,7 +148,7 @@ impl PartitionStream for LogPart {
 }
 
 fn batch(schema: &SchemaRef, log: &LogOf) -> EngineResult<RecordBatch> {
-    let lines = log_file::read(&log.path).map_err(external)?;
+    let lines = log_file::read(&log.path).map_err(carried)?;
     let attempt = i64::try_from(log.attempt).unwrap_or(i64::MAX);
     let times = lines.iter().map(|line| Some(line.at_ms.saturating_mul(1000)));
     let columns: Vec<ArrayRef> = vec![
@@ -158,8 +159,4 @@ fn batch(schema: &SchemaRef, log: &LogOf) -> EngineResult<RecordBatch> {
         Arc::new(lines.iter().map(|line| Some(line.text.as_str())).collect::<StringArray>()),
     ];
     Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
-}
-
-fn external(error: Error) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
 }

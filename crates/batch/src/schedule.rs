@@ -25,7 +25,7 @@ pub const NEVER_FITS: &str = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - It nee
 /// The next step of each job that has one.
 pub fn steps(state: &State, now_ms: i64, new_id: &mut dyn FnMut() -> String) -> Vec<Job> {
     let arrays = Tally::of(state);
-    let waiting = state.jobs().filter(|job| !job.state.status.has_ended() && !job.state.status.holds_a_place());
+    let waiting = state.all::<Job>().filter(|job| !job.state.status.has_ended() && !job.state.status.holds_a_place());
     let mut steps: Vec<Job> = waiting
         .filter_map(|job| match (job.spec.array_size, job.state.status) {
             // Dropped in the same moment in which the job was submitted.
@@ -43,7 +43,7 @@ pub fn steps(state: &State, now_ms: i64, new_id: &mut dyn FnMut() -> String) -> 
 /// Jobs that ended so long ago that they are forgotten.
 pub fn expired(state: &State, now_ms: i64) -> Vec<&Job> {
     let old = |job: &&Job| job.state.stopped_ms.is_some_and(|at| at.saturating_add(KEPT_MS) < now_ms);
-    state.jobs().filter(|job| job.state.status.has_ended()).filter(old).take(STEPS_MAX).collect()
+    state.all::<Job>().filter(|job| job.state.status.has_ended()).filter(old).take(STEPS_MAX).collect()
 }
 
 /// What has become of the children of an array.
@@ -56,7 +56,7 @@ struct Tally {
 impl Tally {
     fn of(state: &State) -> HashMap<Oid, Tally> {
         let mut tallies: HashMap<Oid, Tally> = HashMap::new();
-        for job in state.jobs() {
+        for job in state.all::<Job>() {
             let Some(child) = job.spec.child else { continue };
             let tally = tallies.entry(child.parent).or_default();
             tally.open += u32::from(!job.state.status.has_ended());
@@ -109,7 +109,7 @@ fn wait(state: &State, job: &Job, dependency: &Dependency) -> Wait {
         (Dependency::Previous, _) => return Wait::Over,
         (Dependency::SameIndex(id), None) => id.clone(),
     };
-    match state.job(&other).map(|job| job.state.status) {
+    match state.named::<Job>(&other).map(|job| job.state.status) {
         // Forgotten: had it failed, this one would have failed with it at once.
         None | Some(JobStatus::Succeeded) => Wait::Over,
         Some(JobStatus::Failed) => Wait::InVain,
@@ -119,11 +119,11 @@ fn wait(state: &State, job: &Job, dependency: &Dependency) -> Wait {
 
 /// Gives places to RUNNABLE jobs, and reasons to those that get none.
 fn places(state: &State, new_id: &mut dyn FnMut() -> String) -> Vec<Job> {
-    let queues: HashMap<Oid, &JobQueue> = state.job_queues().map(|queue| (queue.oid, queue)).collect();
+    let queues: HashMap<Oid, &JobQueue> = state.all::<JobQueue>().map(|queue| (queue.oid, queue)).collect();
     let mut free = free(state);
     let mut shut: HashSet<Oid> = HashSet::new();
     let mut runnable: Vec<(&Job, &JobQueue)> = state
-        .jobs()
+        .all::<Job>()
         .filter(|job| job.state.status == JobStatus::Runnable)
         .filter_map(|job| Some((job, *queues.get(&job.spec.queue)?)))
         .collect();
@@ -149,8 +149,8 @@ fn places(state: &State, new_id: &mut dyn FnMut() -> String) -> Vec<Job> {
 /// Thousandths of a vCPU that are free, by environment.
 fn free(state: &State) -> HashMap<Oid, u64> {
     let mut free: HashMap<Oid, u64> =
-        state.compute_environments().map(|found| (found.oid, size_milli(found))).collect();
-    for job in state.jobs().filter(|job| job.state.status.holds_a_place()) {
+        state.all::<ComputeEnvironment>().map(|found| (found.oid, size_milli(found))).collect();
+    for job in state.all::<Job>().filter(|job| job.state.status.holds_a_place()) {
         if let Some(attempt) = job.state.attempts.last() {
             free.entry(attempt.environment).and_modify(|free| *free = free.saturating_sub(job.spec.vcpus_milli));
         }

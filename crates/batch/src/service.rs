@@ -1,6 +1,6 @@
 //! Statements and functions of jobs.
 
-use crate::engine::{Jobs, put};
+use crate::engine::Jobs;
 use crate::log_table::LogTable;
 use crate::state::{cancelled, stopping, terminated};
 use crate::{forms, request, spec, submit, view};
@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use datafusion::common::ScalarValue;
 use std::sync::Arc;
-use tidegate_catalog::{Change, ComputeEnvironment, Job, JobDefinition, JobQueue, Object, Oid, Space, State};
+use tidegate_catalog::{Change, ComputeEnvironment, Job, JobDefinition, JobQueue, Oid, Space, State};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{
     AlterJobQueue, CreateComputeEnvironment, CreateJobDefinition, CreateJobQueue, DropName, Options, Statement,
@@ -112,10 +112,6 @@ fn allowed(scope: &Scope) -> Result<()> {
     require_superuser(scope, "run jobs and read their logs")
 }
 
-fn put_object(object: Object) -> Vec<Change> {
-    vec![Change::Put(Arc::new(object))]
-}
-
 /// Whether there is nothing to create. 42710 unless IF NOT EXISTS passes over it.
 fn is_there(work: &mut Work<'_>, space: Space, noun: &str, name: &str, if_not_exists: bool) -> Result<bool> {
     let there = work.state().find(space, name).is_some();
@@ -161,22 +157,22 @@ fn create_environment(work: &mut Work<'_>, create: &CreateComputeEnvironment) ->
         })?,
     };
     options.expect_empty(STATEMENT)?;
-    if work.state().compute_environments().count() >= ENVIRONMENTS_MAX {
+    if work.state().all::<ComputeEnvironment>().count() >= ENVIRONMENTS_MAX {
         return Err(too_many("compute environment", ENVIRONMENTS_MAX));
     }
     let (oid, created_ms) = (work.engine().catalog().next_oid()?, work.engine().clock().now_ms());
     let name = create.name.clone();
     let made = ComputeEnvironment { oid, name, revision: 1, created_ms, runner, max_vcpus };
-    work.push(put_object(Object::ComputeEnvironment(made)))
+    work.push(vec![Change::put(made)])
 }
 
 fn drop_environment(work: &mut Work<'_>, drop: &DropName) -> Result<()> {
     allowed(&work.scope)?;
     let state = Arc::clone(work.state());
-    let Some(found) = state.compute_environment(&drop.name) else {
+    let Some(found) = state.named::<ComputeEnvironment>(&drop.name) else {
         return absent(work, "compute environment", drop);
     };
-    if let Some(queue) = state.job_queues().find(|queue| queue.environments.contains(&found.oid)) {
+    if let Some(queue) = state.all::<JobQueue>().find(|queue| queue.environments.contains(&found.oid)) {
         let message = format!("compute environment \"{}\" is used by job queue \"{}\"", drop.name, queue.name);
         return Err(Error::new(Kind::DependentObjects, message).hint(format!("DROP JOB QUEUE {} first.", queue.name)));
     }
@@ -204,11 +200,11 @@ fn create_queue(work: &mut Work<'_>, create: &CreateJobQueue) -> Result<()> {
         return Err(Error::new(Kind::ProgramLimit, message));
     }
     let found = |name: &String| {
-        let environment = work.state().compute_environment(name);
+        let environment = work.state().named::<ComputeEnvironment>(name);
         environment.map(|found| found.oid).ok_or_else(|| missing("compute environment", name))
     };
     let environments: Vec<Oid> = create.environments.iter().map(found).collect::<Result<_>>()?;
-    if work.state().job_queues().count() >= QUEUES_MAX {
+    if work.state().all::<JobQueue>().count() >= QUEUES_MAX {
         return Err(too_many("job queue", QUEUES_MAX));
     }
     let (oid, created_ms) = (work.engine().catalog().next_oid()?, work.engine().clock().now_ms());
@@ -216,7 +212,7 @@ fn create_queue(work: &mut Work<'_>, create: &CreateJobQueue) -> Result<()> {
     let priority = priority(create.priority)?;
     let mut queue = JobQueue { oid, name, revision: 1, created_ms, enabled: true, priority, environments };
     apply(&mut queue, create.options.clone(), "CREATE JOB QUEUE")?;
-    work.push(put_object(Object::JobQueue(queue)))
+    work.push(vec![Change::put(queue)])
 }
 
 fn apply(queue: &mut JobQueue, mut options: Options, statement: &str) -> Result<()> {
@@ -245,18 +241,18 @@ fn priority(number: u64) -> Result<u32> {
 
 fn alter_queue(work: &mut Work<'_>, alter: &AlterJobQueue) -> Result<()> {
     allowed(&work.scope)?;
-    let found = work.state().job_queue(&alter.name).ok_or_else(|| missing("job queue", &alter.name))?;
+    let found = work.state().named::<JobQueue>(&alter.name).ok_or_else(|| missing("job queue", &alter.name))?;
     let mut queue = JobQueue { revision: found.revision + 1, ..found.clone() };
     apply(&mut queue, alter.options.clone(), "ALTER JOB QUEUE")?;
-    work.push(put_object(Object::JobQueue(queue)))
+    work.push(vec![Change::put(queue)])
 }
 
 fn drop_queue(work: &mut Work<'_>, drop: &DropName) -> Result<()> {
     allowed(&work.scope)?;
     let state = Arc::clone(work.state());
-    let Some(queue) = state.job_queue(&drop.name) else { return absent(work, "job queue", drop) };
+    let Some(queue) = state.named::<JobQueue>(&drop.name) else { return absent(work, "job queue", drop) };
     let open = |job: &&Job| job.spec.queue == queue.oid && !job.state.status.has_ended();
-    if let Some(job) = state.jobs().find(open) {
+    if let Some(job) = state.all::<Job>().find(open) {
         let message = format!("job queue \"{}\" has jobs that have not ended, such as \"{}\"", drop.name, job.name);
         return Err(Error::new(Kind::DependentObjects, message)
             .hint("Wait for them, or end them: SELECT batch.terminate_job(id, reason)."));
@@ -275,7 +271,7 @@ fn create_definition(work: &mut Work<'_>, create: &CreateJobDefinition) -> Resul
     }
     spec::check_definition(&what, &definition)?;
     tell(work, &what, &idle);
-    let same = work.state().job_definitions().filter(|one| one.family == create.name);
+    let same = work.state().all::<JobDefinition>().filter(|one| one.family == create.name);
     let number = same.map(|one| one.number).max().unwrap_or(0) + 1;
     let (oid, created_ms) = (work.engine().catalog().next_oid()?, work.engine().clock().now_ms());
     let made = JobDefinition {
@@ -288,7 +284,7 @@ fn create_definition(work: &mut Work<'_>, create: &CreateJobDefinition) -> Resul
         active: true,
         text: create.text.clone(),
     };
-    work.push(put_object(Object::JobDefinition(made)))
+    work.push(vec![Change::put(made)])
 }
 
 fn tell(work: &mut Work<'_>, what: &str, idle: &[String]) {
@@ -305,8 +301,7 @@ fn deregister(work: &mut Work<'_>, name: &str) -> Result<()> {
     let state = Arc::clone(work.state());
     let of_name = |one: &&JobDefinition| one.active && (one.name == name || one.family == name);
     let inactive = |one: &JobDefinition| JobDefinition { revision: one.revision + 1, active: false, ..one.clone() };
-    let changes =
-        state.job_definitions().filter(of_name).flat_map(|one| put_object(Object::JobDefinition(inactive(one))));
+    let changes = state.all::<JobDefinition>().filter(of_name).map(inactive).map(Change::put);
     work.push(changes.collect())
 }
 
@@ -314,7 +309,7 @@ fn submit(work: &mut Work<'_>, called: &Called) -> Result<String> {
     let (jobs, idle) = submit::jobs(work, submit::request(called)?)?;
     let id = jobs.first().map(|job| job.name.clone()).unwrap_or_default();
     tell(work, "batch.submit_job", &idle);
-    work.push(jobs.into_iter().map(put).collect())?;
+    work.push(jobs.into_iter().map(Change::put).collect())?;
     Ok(id)
 }
 
@@ -334,24 +329,24 @@ async fn end(work: &mut Work<'_>, called: &Called, step: fn(&Job, &str, i64) -> 
         }
     };
     let changes = |work: &Work<'_>| {
-        let job = work.state().job(&id).ok_or_else(|| missing("job", &id))?;
+        let job = work.state().named::<Job>(&id).ok_or_else(|| missing("job", &id))?;
         let now_ms = work.engine().clock().now_ms();
         Ok(steps(work.state(), job, &|job| step(job, &reason, now_ms), &reason))
     };
     work.change(&format!("job \"{id}\""), changes).await?;
-    let job = work.state().job(&id).ok_or_else(|| missing("job", &id))?;
+    let job = work.state().named::<Job>(&id).ok_or_else(|| missing("job", &id))?;
     Ok(job.state.status.word().to_string())
 }
 
 /// The step of a job, or of all children of an array, which keeps the reason for its own end.
 fn steps(state: &State, job: &Job, step: &dyn Fn(&Job) -> Option<Job>, reason: &str) -> Vec<Change> {
     if job.spec.array_size.is_none() {
-        return step(job).map(put).into_iter().collect();
+        return step(job).map(Change::put).into_iter().collect();
     }
     let is_child = |other: &&Job| other.spec.child.is_some_and(|child| child.parent == job.oid);
-    let mut changes: Vec<Change> = state.jobs().filter(is_child).filter_map(step).map(put).collect();
+    let mut changes: Vec<Change> = state.all::<Job>().filter(is_child).filter_map(step).map(Change::put).collect();
     if !changes.is_empty() {
-        changes.extend(stopping(job, reason).map(put));
+        changes.extend(stopping(job, reason).map(Change::put));
     }
     changes
 }

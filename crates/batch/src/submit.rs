@@ -87,7 +87,7 @@ pub fn jobs(work: &Work<'_>, request: Value) -> Result<(Vec<Job>, Vec<String>)> 
     let depends_on = dependencies(state, &what, &submission, array_size)?;
     let spec = JobSpec { depends_on, array_size, ..spec };
     let jobs = with_children(work, spec)?;
-    if state.jobs().count() + jobs.len() > JOBS_MAX {
+    if state.all::<Job>().count() + jobs.len() > JOBS_MAX {
         return Err(Error::new(Kind::LimitExceeded, format!("there are {JOBS_MAX} jobs at most"))
             .hint("Jobs that have ended are forgotten after seven days."));
     }
@@ -111,7 +111,7 @@ fn with_children(work: &Work<'_>, spec: JobSpec) -> Result<Vec<Job>> {
 fn queue<'a>(state: &'a State, name: &str) -> Result<&'a JobQueue> {
     let name = name.rsplit_once("job-queue/").map_or(name, |(_, name)| name);
     let missing = || Error::new(Kind::UndefinedObject, format!("job queue \"{name}\" does not exist"));
-    let queue = state.job_queue(name).ok_or_else(missing)?;
+    let queue = state.named::<JobQueue>(name).ok_or_else(missing)?;
     match queue.enabled {
         true => Ok(queue),
         false => Err(Error::new(Kind::NotInState, format!("job queue \"{name}\" is disabled"))
@@ -123,7 +123,7 @@ fn queue<'a>(state: &'a State, name: &str) -> Result<&'a JobQueue> {
 pub fn definition<'a>(state: &'a State, name: &str) -> Result<&'a JobDefinition> {
     let name = name.rsplit_once("job-definition/").map_or(name, |(_, name)| name);
     let of_name = |one: &&JobDefinition| one.name == name || one.family == name;
-    let found = state.job_definitions().filter(|one| one.active).filter(of_name).max_by_key(|one| one.number);
+    let found = state.all::<JobDefinition>().filter(|one| one.active).filter(of_name).max_by_key(|one| one.number);
     found.ok_or_else(|| {
         Error::new(Kind::UndefinedObject, format!("job definition \"{name}\" does not exist or is not active"))
             .hint("batch.job_definitions lists them.")
@@ -159,7 +159,7 @@ fn dependency(state: &State, what: &str, one: &DependsOn, size: Option<u32>) -> 
         };
     };
     let missing = || Error::new(Kind::UndefinedObject, format!("{what}: dependsOn: job \"{id}\" does not exist"));
-    let other = state.job(id).ok_or_else(missing)?;
+    let other = state.named::<Job>(id).ok_or_else(missing)?;
     match one.kind.as_deref() {
         None => Ok(Dependency::Job(id.clone())),
         Some("N_TO_N") if size.is_some() && other.spec.array_size == size => Ok(Dependency::SameIndex(id.clone())),

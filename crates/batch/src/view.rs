@@ -2,7 +2,7 @@
 
 use arrow::datatypes::DataType;
 use std::collections::{BTreeMap, HashMap};
-use tidegate_catalog::{Dependency, Job, JobAttempt, JobSpec, Oid, State};
+use tidegate_catalog::{ComputeEnvironment, Dependency, Job, JobAttempt, JobDefinition, JobQueue, JobSpec, Oid, State};
 use tidegate_query::SystemTable;
 use tidegate_query::system_table::{Cell, number, table, text, time_type};
 
@@ -23,12 +23,12 @@ fn environments() -> SystemTable {
         ("created_at", time_type()),
     ];
     table("batch", "compute_environments", &columns, |state| {
-        let row = |found: &tidegate_catalog::ComputeEnvironment| {
+        let row = |found: &ComputeEnvironment| {
             let here = |job: &&Job| {
                 let place = job.state.attempts.last().map(|attempt| attempt.environment);
                 job.state.status.holds_a_place() && place == Some(found.oid)
             };
-            let used = state.jobs().filter(here).map(|job| job.spec.vcpus_milli).sum();
+            let used = state.all::<Job>().filter(here).map(|job| job.spec.vcpus_milli).sum();
             vec![
                 text(&found.name),
                 text("MANAGED"),
@@ -40,7 +40,7 @@ fn environments() -> SystemTable {
                 Cell::Time(Some(found.created_ms)),
             ]
         };
-        state.compute_environments().map(row).collect()
+        state.all::<ComputeEnvironment>().map(row).collect()
     })
 }
 
@@ -54,7 +54,7 @@ fn queues() -> SystemTable {
         ("created_at", time_type()),
     ];
     table("batch", "job_queues", &columns, |state| {
-        let row = |queue: &tidegate_catalog::JobQueue| {
+        let row = |queue: &JobQueue| {
             let names: Vec<&str> = queue.environments.iter().map(|oid| name_of(state, *oid)).collect();
             vec![
                 text(&queue.name),
@@ -65,7 +65,7 @@ fn queues() -> SystemTable {
                 Cell::Time(Some(queue.created_ms)),
             ]
         };
-        state.job_queues().map(row).collect()
+        state.all::<JobQueue>().map(row).collect()
     })
 }
 
@@ -79,7 +79,7 @@ fn definitions() -> SystemTable {
         ("created_at", time_type()),
     ];
     table("batch", "job_definitions", &columns, |state| {
-        let row = |one: &tidegate_catalog::JobDefinition| {
+        let row = |one: &JobDefinition| {
             vec![
                 text(&one.family),
                 number(one.number),
@@ -89,7 +89,7 @@ fn definitions() -> SystemTable {
                 Cell::Time(Some(one.created_ms)),
             ]
         };
-        state.job_definitions().map(row).collect()
+        state.all::<JobDefinition>().map(row).collect()
     })
 }
 
@@ -119,7 +119,7 @@ fn jobs() -> SystemTable {
     ];
     table("batch", "jobs", &columns, |state| {
         let summaries = summaries(state);
-        state.jobs().map(|job| job_row(state, job, summaries.get(&job.oid))).collect()
+        state.all::<Job>().map(|job| job_row(state, job, summaries.get(&job.oid))).collect()
     })
 }
 
@@ -154,7 +154,7 @@ fn job_row(state: &State, job: &Job, summary: Option<&BTreeMap<&str, u64>>) -> V
 /// By array, how many of its children stand where.
 fn summaries(state: &State) -> HashMap<Oid, BTreeMap<&'static str, u64>> {
     let mut found: HashMap<Oid, BTreeMap<&'static str, u64>> = HashMap::new();
-    for job in state.jobs() {
+    for job in state.all::<Job>() {
         if let Some(child) = job.spec.child {
             *found.entry(child.parent).or_default().entry(job.state.status.word()).or_default() += 1;
         }
@@ -189,7 +189,7 @@ fn attempts() -> SystemTable {
             let row = |(index, attempt): (usize, &JobAttempt)| attempt_row(state, job, index + 1, attempt);
             job.state.attempts.iter().enumerate().map(row).collect()
         };
-        state.jobs().flat_map(rows).collect()
+        state.all::<Job>().flat_map(rows).collect()
     })
 }
 

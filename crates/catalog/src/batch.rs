@@ -1,7 +1,6 @@
-//! Jobs: compute environments, queues, definitions, jobs and their attempts, and how a state is asked for them.
+//! Jobs: compute environments, queues, definitions, jobs and their attempts.
 
-use crate::object::{Object, Oid, Space};
-use crate::state::State;
+use crate::object::Oid;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -282,70 +281,4 @@ pub struct ProcessMark {
     pub pid: u32,
     /// When it began, in the kernel's ticks since the machine was started.
     pub started_ticks: u64,
-}
-
-impl State {
-    /// The compute environment of a name.
-    pub fn compute_environment(&self, name: &str) -> Option<&ComputeEnvironment> {
-        match self.find(Space::ComputeEnvironment, name)?.as_ref() {
-            Object::ComputeEnvironment(environment) => Some(environment),
-            _ => None,
-        }
-    }
-
-    /// Compute environments, by number.
-    pub fn compute_environments(&self) -> impl Iterator<Item = &ComputeEnvironment> {
-        self.objects().filter_map(|object| match object.as_ref() {
-            Object::ComputeEnvironment(environment) => Some(environment),
-            _ => None,
-        })
-    }
-
-    /// The job queue of a name.
-    pub fn job_queue(&self, name: &str) -> Option<&JobQueue> {
-        match self.find(Space::JobQueue, name)?.as_ref() {
-            Object::JobQueue(queue) => Some(queue),
-            _ => None,
-        }
-    }
-
-    /// Job queues, by number.
-    pub fn job_queues(&self) -> impl Iterator<Item = &JobQueue> {
-        self.objects().filter_map(|object| match object.as_ref() {
-            Object::JobQueue(queue) => Some(queue),
-            _ => None,
-        })
-    }
-
-    /// All revisions of job definitions, by number.
-    pub fn job_definitions(&self) -> impl Iterator<Item = &JobDefinition> {
-        self.objects().filter_map(|object| match object.as_ref() {
-            Object::JobDefinition(definition) => Some(definition),
-            _ => None,
-        })
-    }
-
-    /// The job of an id.
-    pub fn job(&self, id: &str) -> Option<&Job> {
-        match self.find(Space::Job, id)?.as_ref() {
-            Object::Job(job) => Some(job),
-            _ => None,
-        }
-    }
-
-    /// The job of a number.
-    pub fn job_numbered(&self, oid: Oid) -> Option<&Job> {
-        match self.object(oid)?.as_ref() {
-            Object::Job(job) => Some(job),
-            _ => None,
-        }
-    }
-
-    /// Jobs, oldest first.
-    pub fn jobs(&self) -> impl Iterator<Item = &Job> {
-        self.objects().filter_map(|object| match object.as_ref() {
-            Object::Job(job) => Some(job.as_ref()),
-            _ => None,
-        })
-    }
 }

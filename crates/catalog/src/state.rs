@@ -5,8 +5,8 @@
 
 use crate::change::{Append, Appended, Change};
 use crate::object::{
-    ADMIN, Consumer, Credential, Delivery, Object, Oid, PUBLIC, Relation, RelationKind, Schema, Space, StreamSpec,
-    TableSpec, User,
+    ADMIN, Consumer, Credential, Object, Oid, PUBLIC, Relation, RelationKind, Schema, Space, StreamSpec, TableSpec,
+    User,
 };
 use crate::records::RecordsBuilder;
 use crate::shard::{Chunk, Shard};
@@ -146,22 +146,6 @@ impl State {
         self.streams.get(&stream)?.get(&shard)
     }
 
-    /// Deliveries, by number.
-    pub fn deliveries(&self) -> impl Iterator<Item = &Delivery> {
-        self.objects().filter_map(|object| match object.as_ref() {
-            Object::Delivery(delivery) => Some(delivery),
-            _ => None,
-        })
-    }
-
-    /// The delivery of a name.
-    pub fn delivery(&self, name: &str) -> Option<&Delivery> {
-        match self.find(Space::Delivery, name)?.as_ref() {
-            Object::Delivery(delivery) => Some(delivery),
-            _ => None,
-        }
-    }
-
     /// A stream's named reader.
     pub fn consumer(&self, stream: Oid, name: &str) -> Option<&Consumer> {
         match self.find(Space::Consumer(stream), name)?.as_ref() {
@@ -170,29 +154,10 @@ impl State {
         }
     }
 
-    /// The credential of a name.
-    pub fn credential(&self, name: &str) -> Option<&Credential> {
-        match self.find(Space::Credential, name)?.as_ref() {
-            Object::Credential(credential) => Some(credential),
-            _ => None,
-        }
-    }
-
     /// The credential whose scope is the longest that a path begins with.
     pub fn credential_for(&self, url: &str) -> Option<&Credential> {
-        let all = self.objects().filter_map(|object| match object.as_ref() {
-            Object::Credential(credential) => Some(credential),
-            _ => None,
-        });
-        all.filter(|credential| lies_in(url, &credential.scope)).max_by_key(|credential| credential.scope.len())
-    }
-
-    /// The user of a name.
-    pub fn user(&self, name: &str) -> Option<&User> {
-        match self.find(Space::User, name)?.as_ref() {
-            Object::User(user) => Some(user),
-            _ => None,
-        }
+        let reaches = |credential: &&Credential| lies_in(url, &credential.scope);
+        self.all::<Credential>().filter(reaches).max_by_key(|credential| credential.scope.len())
     }
 
     /// Whether a change can be made now. 40001 when another transaction was first, 42P07 or 42710 for a name in use.

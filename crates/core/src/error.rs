@@ -3,10 +3,11 @@
 //! A [`Kind`] is what callers branch on. Each edge maps it once: the SQL port by [`Kind::sqlstate`], the HTTP port by
 //! its own table of AWS codes.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What went wrong, in the terms that a caller can act on. Each maps to one SQLSTATE (Postgres, appendix A).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Kind {
     /// 42601: the text is not SQL.
@@ -167,10 +168,10 @@ impl Kind {
 }
 
 /// An error as a person reads it. Cheap to move: one pointer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Error(Box<Body>);
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Body {
     kind: Kind,
     message: String,

@@ -71,6 +71,15 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("aws_account_id", "000000000000", Scope::Start, Shape::Text, "The account in every ARN."),
     setting("aws_region", "us-east-1", Scope::Start, Shape::Text, "The region of ARNs when a request is not signed."),
+    setting(
+        "cluster_advertise",
+        "",
+        Scope::Start,
+        Shape::Text,
+        "Address at which other nodes reach this one; empty is where it listens.",
+    ),
+    setting("cluster_listen", "127.0.0.1:4567", Scope::Start, Shape::Text, "Address of the cluster port."),
+    setting("cluster_secret", "", Scope::Start, Shape::Text, "What every node of the cluster must know."),
     setting("data", "./tidegate-data", Scope::Start, Shape::Text, "The data directory."),
     setting(
         "http_listen",
@@ -86,7 +95,15 @@ pub const SETTINGS: &[Setting] = &[
         Shape::OneOf(&["auto", "human", "json"]),
         "Log lines for people or for machines; auto asks the terminal.",
     ),
+    setting(
+        "market",
+        "on_demand",
+        Scope::Start,
+        Shape::OneOf(&["on_demand", "spot"]),
+        "How this worker was bought: spot may be taken away.",
+    ),
     setting("max_connections", "1000", Scope::Start, Shape::Whole(1, 100_000), "SQL connections at one time."),
+    setting("max_workers", "128", Scope::Start, Shape::Whole(0, 128), "Workers that may join the leader."),
     setting("sql_listen", "127.0.0.1:5439", Scope::Start, Shape::Text, "Address of the SQL port."),
     setting(
         "tls_cert",
@@ -97,12 +114,20 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("tls_key", "", Scope::Start, Shape::Text, "PEM key of the SQL port."),
     setting(
+        "storage_limit",
+        "0",
+        Scope::Start,
+        Shape::Whole(0, i64::MAX),
+        "Bytes of this worker's disk that queries may take for what does not fit into memory; 0 is 100 GB.",
+    ),
+    setting(
         "wal_segment_mb",
         "64",
         Scope::Start,
         Shape::Whole(1, 4096),
         "Size at which a new log file is begun, in MiB.",
     ),
+    setting("zone", "", Scope::Start, Shape::Text, "The zone that this node stands in."),
     setting(
         "query_memory_limit",
         "0",
@@ -157,6 +182,14 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("datestyle", "ISO, MDY", Scope::Session, Shape::Text, "How dates are shown: always ISO."),
     setting("default_transaction_read_only", "off", Scope::Session, Shape::Switch, "Accepted for drivers that set it."),
+    setting("distributed", "on", Scope::Session, Shape::Switch, "Whether other nodes take part in queries."),
+    setting(
+        "distributed_task_bytes",
+        "33554432",
+        Scope::Session,
+        Shape::Whole(1, i64::MAX),
+        "Bytes of a scan from which on another node is worth it.",
+    ),
     setting(
         "extra_float_digits",
         "1",

@@ -5,8 +5,7 @@ use crate::state::paused;
 use crate::{spec, view};
 use async_trait::async_trait;
 use datafusion::common::ScalarValue;
-use std::sync::Arc;
-use tidegate_catalog::{Change, Delivery, DeliveryState, Object, Space, State};
+use tidegate_catalog::{Change, Delivery, DeliveryState, Space, State};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::ObjectName;
 use tidegate_parser::{AlterDelivery, CreateDelivery, DropDelivery, Statement, name_parts};
@@ -57,11 +56,7 @@ fn bare(name: &ObjectName) -> String {
 /// The delivery of a name; 42704.
 fn find<'a>(state: &'a State, name: &str) -> Result<&'a Delivery> {
     let missing = || Error::new(Kind::UndefinedObject, format!("delivery stream \"{name}\" does not exist"));
-    state.delivery(name).ok_or_else(missing)
-}
-
-fn put(delivery: Delivery) -> Change {
-    Change::Put(Arc::new(Object::Delivery(delivery)))
+    state.named::<Delivery>(name).ok_or_else(missing)
 }
 
 /// FLUSH waits for what others see, and what this transaction has put into the stream they do not.
@@ -90,7 +85,7 @@ async fn create(work: &mut Work<'_>, create: &CreateDelivery) -> Result<&'static
     let created_ms = work.engine().clock().now_ms();
     // From the oldest record that is kept: a Firehose on a stream starts at TRIM_HORIZON.
     let delivery = Delivery { oid, name, revision: 1, created_ms, spec, state: DeliveryState::default() };
-    work.push(vec![put(delivery)])?;
+    work.push(vec![Change::put(delivery)])?;
     Ok("CREATE DELIVERY STREAM")
 }
 
@@ -108,14 +103,14 @@ async fn alter(work: &mut Work<'_>, alter: &AlterDelivery) -> Result<&'static st
     let altered = |work: &Work<'_>, delivery: &Delivery| {
         let mut delivery = Delivery { revision: delivery.revision + 1, ..delivery.clone() };
         spec::apply(work, &mut delivery.spec, alter.options.clone(), "ALTER DELIVERY STREAM")?;
-        Ok(Some(put(delivery)))
+        Ok(Some(Change::put(delivery)))
     };
     change(work, &bare(&alter.name), altered).await?;
     Ok("ALTER DELIVERY STREAM")
 }
 
 async fn set_paused(work: &mut Work<'_>, name: &ObjectName, pause: bool) -> Result<&'static str> {
-    change(work, &bare(name), |_, delivery| Ok(paused(delivery, pause).map(put))).await?;
+    change(work, &bare(name), |_, delivery| Ok(paused(delivery, pause).map(Change::put))).await?;
     Ok(if pause { "PAUSE DELIVERY STREAM" } else { "RESUME DELIVERY STREAM" })
 }
 

@@ -4,7 +4,7 @@ use crate::prefix::Prefix;
 use crate::{query, rows};
 use arrow::datatypes::SchemaRef;
 use std::collections::BTreeMap;
-use tidegate_catalog::{DeliverySpec, DeliveryTarget, Relation, RelationKind};
+use tidegate_catalog::{Credential, DeliverySpec, DeliveryTarget, Relation, RelationKind};
 use tidegate_core::{Error, Kind, Result, millis};
 use tidegate_parser::{CreateDelivery, Options, Target};
 use tidegate_query::{Work, undefined_credential};
@@ -64,7 +64,7 @@ pub async fn of(work: &Work<'_>, create: &CreateDelivery) -> Result<DeliverySpec
 pub fn apply(work: &Work<'_>, spec: &mut DeliverySpec, options: Options, statement: &str) -> Result<()> {
     read_options(spec, options, statement)?;
     match spec.options.get("credential") {
-        Some(name) if work.state().credential(name).is_none() => Err(undefined_credential(name)),
+        Some(name) if work.state().named::<Credential>(name).is_none() => Err(undefined_credential(name)),
         _ => Ok(()),
     }
 }

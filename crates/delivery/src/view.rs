@@ -26,7 +26,7 @@ pub fn system_tables() -> Vec<SystemTable> {
         ("buffer_interval_ms", long),
     ];
     vec![table("firehose", "delivery_streams", &columns, |state| {
-        state.deliveries().map(|delivery| row(state, delivery)).collect()
+        state.all::<Delivery>().map(|delivery| row(state, delivery)).collect()
     })]
 }
 

@@ -1,7 +1,6 @@
 //! CREATE and DROP CREDENTIAL.
 
-use std::sync::Arc;
-use tidegate_catalog::{Change, Credential, Object};
+use tidegate_catalog::{Change, Credential};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{CreateCredential, DropCredential, fold};
 use tidegate_query::{Work, require_superuser, undefined_credential};
@@ -15,7 +14,7 @@ const STATEMENT: &str = "CREATE CREDENTIAL";
 pub fn create(work: &mut Work<'_>, create: &CreateCredential) -> Result<&'static str> {
     require_superuser(&work.scope, "create credentials")?;
     let name = fold(&create.name);
-    let before = work.state().credential(&name).map(|old| (old.oid, old.revision));
+    let before = work.state().named::<Credential>(&name).map(|old| (old.oid, old.revision));
     if before.is_some() && create.if_not_exists {
         work.notice(format!("credential \"{name}\" already exists, skipping"));
         return Ok(STATEMENT);
@@ -29,7 +28,7 @@ pub fn create(work: &mut Work<'_>, create: &CreateCredential) -> Result<&'static
         None => (work.engine().catalog().next_oid()?, 1),
     };
     let credential = Credential { oid, name, revision, ..read(create)? };
-    work.push(vec![Change::Put(Arc::new(Object::Credential(credential)))])?;
+    work.push(vec![Change::put(credential)])?;
     Ok(STATEMENT)
 }
 
@@ -93,7 +92,7 @@ fn invalid(what: &str) -> Error {
 pub fn drop(work: &mut Work<'_>, drop: &DropCredential) -> Result<&'static str> {
     require_superuser(&work.scope, "drop credentials")?;
     let name = fold(&drop.name);
-    match work.state().credential(&name).map(|old| (old.oid, old.revision)) {
+    match work.state().named::<Credential>(&name).map(|old| (old.oid, old.revision)) {
         Some((oid, revision)) => work.push(vec![Change::Drop { oid, revision }])?,
         None if drop.if_exists => work.notice(format!("credential \"{name}\" does not exist, skipping")),
         None => return Err(undefined_credential(&name)),

@@ -8,7 +8,7 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{ScalarValue, project_schema};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::error::{DataFusionError, Result as EngineResult};
+use datafusion::error::Result as EngineResult;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
@@ -18,10 +18,11 @@ use std::sync::Arc;
 use tidegate_catalog::{Column, ExternalSpec, Relation, arrow_schema};
 use tidegate_core::{Error, Result};
 use tidegate_query::Scope;
+use tidegate_query::carried;
 use tidegate_query::formats::partitions::wanted_values;
 use tidegate_query::formats::{Compression, FILE_COLUMNS, FileFormat, FileScan, hive_partitions};
 
-/// An external table, or the files at a path.
+/// An carried table, or the files at a path.
 #[derive(Debug)]
 pub struct FilesTable {
     location: Location,
@@ -35,10 +36,10 @@ pub struct FilesTable {
 }
 
 impl FilesTable {
-    /// An external table as a statement sees it.
+    /// An carried table as a statement sees it.
     pub fn external(scope: &Scope, relation: &Relation, spec: &ExternalSpec) -> Result<Self> {
         let credential = spec.properties.get(format::CREDENTIAL).map(String::as_str);
-        let named = |error: Error| error.context(format_args!("external table \"{}\"", relation.name));
+        let named = |error: Error| error.context(format_args!("carried table \"{}\"", relation.name));
         let location = Location::open(scope, &spec.location, credential).map_err(named)?;
         let format = format::file_format(&spec.format, &spec.properties).map_err(named)?;
         Ok(Self::new(scope, location, format, &relation.columns, spec.partition_columns.len(), None))
@@ -152,9 +153,9 @@ impl TableProvider for FilesTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let files = self.list(filters).await.map_err(external)?;
+        let files = self.list(filters).await.map_err(carried)?;
         let mut plans = Vec::new();
-        for scan in self.scans(files).map_err(external)? {
+        for scan in self.scans(files).map_err(carried)? {
             plans.push(scan.plan(state, projection, filters, limit).await?);
         }
         match plans.len() {
@@ -163,8 +164,4 @@ impl TableProvider for FilesTable {
             _ => UnionExec::try_new(plans),
         }
     }
-}
-
-fn external(error: Error) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
 }

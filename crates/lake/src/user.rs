@@ -1,7 +1,6 @@
 //! CREATE, ALTER and DROP USER.
 
-use std::sync::Arc;
-use tidegate_catalog::{ADMIN, Change, Object, User};
+use tidegate_catalog::{ADMIN, Change, User};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{AlterUser, CreateUser, DropUser, UserOptions, fold};
 use tidegate_query::{Work, require_superuser};
@@ -10,7 +9,7 @@ use tidegate_query::{Work, require_superuser};
 pub fn create(work: &mut Work<'_>, create: &CreateUser) -> Result<&'static str> {
     require_superuser(&work.scope, "create users")?;
     let name = fold(&create.name);
-    if work.state().user(&name).is_some() {
+    if work.state().named::<User>(&name).is_some() {
         if create.if_not_exists {
             work.notice(format!("role \"{name}\" already exists, skipping"));
             return Ok("CREATE ROLE");
@@ -30,7 +29,7 @@ pub fn alter(work: &mut Work<'_>, alter: &AlterUser) -> Result<&'static str> {
     if name != work.scope.user || options.superuser.is_some() || options.login.is_some() {
         require_superuser(&work.scope, "alter users")?;
     }
-    let mut user = work.state().user(&name).cloned().ok_or_else(|| undefined(&name))?;
+    let mut user = work.state().named::<User>(&name).cloned().ok_or_else(|| undefined(&name))?;
     user.revision += 1;
     put(work, user, options)?;
     Ok("ALTER ROLE")
@@ -51,7 +50,7 @@ fn put(work: &mut Work<'_>, mut user: User, options: &UserOptions) -> Result<()>
     for word in &options.no_ops {
         work.notice(format!("{word} has no meaning here and did nothing"));
     }
-    work.push(vec![Change::Put(Arc::new(Object::User(user)))])
+    work.push(vec![Change::put(user)])
 }
 
 /// DROP USER.
@@ -59,7 +58,7 @@ pub fn drop(work: &mut Work<'_>, drop: &DropUser) -> Result<&'static str> {
     require_superuser(&work.scope, "drop users")?;
     for name in &drop.names {
         let name = fold(name);
-        let Some((oid, revision)) = work.state().user(&name).map(|user| (user.oid, user.revision)) else {
+        let Some((oid, revision)) = work.state().named::<User>(&name).map(|user| (user.oid, user.revision)) else {
             if drop.if_exists {
                 work.notice(format!("role \"{name}\" does not exist, skipping"));
                 continue;

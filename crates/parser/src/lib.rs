@@ -13,6 +13,7 @@
 //! A path in quotes at a table's place (`FROM 's3://…'`) is an identifier whose quote is `'`: [`path_of`].
 
 mod batch;
+mod cluster;
 mod column;
 mod consume;
 mod copy;

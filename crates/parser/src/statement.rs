@@ -6,6 +6,7 @@ use sqlparser::ast::{self, ObjectName};
 use tidegate_core::{Error, Kind, Result};
 
 use crate::batch::{self, AlterJobQueue, CreateComputeEnvironment, CreateJobDefinition, CreateJobQueue, DropName};
+use crate::cluster;
 use crate::consume::Consume;
 use crate::copy::Copy;
 use crate::credential::{CreateCredential, DropCredential};
@@ -79,6 +80,8 @@ pub enum Statement {
     Vacuum(Vacuum),
     /// ANALYZE.
     Analyze(Analyze),
+    /// ALTER NODE … DRAIN.
+    DrainNode(String),
     /// ALTER SYSTEM SET and RESET.
     AlterSystem(AlterSystem),
     /// CREATE USER and CREATE ROLE.
@@ -120,6 +123,7 @@ const HEADS: &[(&[&str], Rule)] = &[
     (&["VACUUM"], Vacuum::parse),
     (&["ANALYZE"], Analyze::parse),
     (&["ANALYSE"], Analyze::parse),
+    (&["ALTER", "NODE"], cluster::alter_node),
     (&["ALTER", "SYSTEM", "SET"], AlterSystem::set),
     (&["ALTER", "SYSTEM", "RESET"], AlterSystem::reset),
     (&["CREATE", "USER"], CreateUser::parse_user),
@@ -145,7 +149,6 @@ const REFUSED: &[&[&str]] = &[
     &["DROP", "SNAPSHOT"],
     &["RESTORE", "TABLE"],
     &["ALTER", "CLUSTER"],
-    &["ALTER", "NODE"],
     &["MOVE"],
     &["REINDEX"],
     &["CLUSTER"],

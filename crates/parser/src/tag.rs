@@ -36,6 +36,7 @@ impl Statement {
             Statement::Checkpoint => "CHECKPOINT",
             Statement::Vacuum(_) => "VACUUM",
             Statement::Analyze(_) => "ANALYZE",
+            Statement::DrainNode(_) => "ALTER NODE",
             Statement::AlterSystem(_) => "ALTER SYSTEM",
             // Postgres has roles only, and says so.
             Statement::CreateUser(_) => "CREATE ROLE",

@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::scope::Scope;
-use tidegate_catalog::{Credential, State};
+use tidegate_catalog::{Credential, State, User};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_storage::S3Access;
 
@@ -10,7 +10,7 @@ use tidegate_storage::S3Access;
 /// lies in, else that of the server's environment. What names no endpoint takes the setting `s3_endpoint`.
 pub fn access(state: &State, engine: &Engine, url: &str, named: Option<&str>) -> Result<S3Access> {
     let credential = match named {
-        Some(name) => Some(state.credential(name).ok_or_else(|| undefined_credential(name))?),
+        Some(name) => Some(state.named::<Credential>(name).ok_or_else(|| undefined_credential(name))?),
         None if is_s3(url) => state.credential_for(url),
         None => None,
     };
@@ -36,7 +36,7 @@ pub fn is_s3(url: &str) -> bool {
 
 /// 42501 unless the user may do everything. `what` ends "must be superuser to …".
 pub fn require_superuser(scope: &Scope, what: &str) -> Result<()> {
-    let may = match scope.state.user(&scope.user) {
+    let may = match scope.state.named::<User>(&scope.user) {
         Some(user) => user.superuser,
         // Under trust, names that nobody has made are the administrator's.
         None => scope.engine.settings().get("auth") != "password",

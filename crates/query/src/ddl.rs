@@ -5,7 +5,9 @@ use crate::planner::Planner;
 use crate::scope::undefined_schema;
 use crate::work::Work;
 use std::sync::Arc;
-use tidegate_catalog::{Change, Column, Object, Relation, RelationKind, Schema, Space, SqlType, ViewSpec};
+use tidegate_catalog::{
+    Change, Column, Delivery, Object, Relation, RelationKind, Schema, Space, SqlType, User, ViewSpec,
+};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::{self, ObjectName, ObjectType};
 use tidegate_parser::{fold, name_parts};
@@ -67,7 +69,7 @@ pub fn new_relation(
         return Err(Error::new(Kind::DuplicateTable, format!("relation \"{name}\" already exists")));
     }
     let oid = work.engine().catalog().next_oid()?;
-    let owner = work.state().user(&work.scope.user).map_or(tidegate_catalog::ADMIN, |user| user.oid);
+    let owner = work.state().named::<User>(&work.scope.user).map_or(tidegate_catalog::ADMIN, |user| user.oid);
     let created_ms = work.engine().clock().now_ms();
     Ok(Some(Relation { oid, schema, name, revision: 1, columns, owner, comment: None, created_ms, kind: kind(oid)? }))
 }
@@ -87,7 +89,7 @@ fn create_schema(work: &mut Work<'_>, name: &ast::SchemaName, if_not_exists: boo
         return Ok("CREATE SCHEMA");
     }
     let oid = work.engine().catalog().next_oid()?;
-    work.push(vec![Change::Put(Arc::new(Object::Schema(Schema { oid, name, revision: 1 })))])?;
+    work.push(vec![Change::put(Schema { oid, name, revision: 1 })])?;
     Ok("CREATE SCHEMA")
 }
 
@@ -177,11 +179,11 @@ fn drop_relations(
 
 /// 2BP01 when a delivery reads or writes the relation.
 pub fn refuse_if_needed(work: &Work<'_>, relation: &Relation, _cascade: bool) -> Result<()> {
-    let needs = |delivery: &&tidegate_catalog::Delivery| {
+    let needs = |delivery: &&Delivery| {
         delivery.spec.source == relation.oid
             || matches!(delivery.spec.target, tidegate_catalog::DeliveryTarget::Table(oid) if oid == relation.oid)
     };
-    match work.state().deliveries().find(needs) {
+    match work.state().all::<Delivery>().find(needs) {
         Some(delivery) => {
             let message = format!(
                 "cannot drop {} {} because delivery stream {} depends on it",

@@ -4,6 +4,7 @@ use crate::cooperative::YieldAboveJoins;
 use crate::scope::{SEARCH_PATH, Scope};
 use crate::service::{Service, SystemTable};
 use crate::session::Session;
+use crate::spread::Spread;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
@@ -13,7 +14,7 @@ use datafusion::prelude::SessionConfig;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, OnceLock};
-use tidegate_catalog::{Catalog, State};
+use tidegate_catalog::{Catalog, State, User};
 use tidegate_core::{Clock, Error, Kind, Result, Rng, Settings};
 use tidegate_storage::Stores;
 
@@ -40,6 +41,7 @@ struct Inner {
     services: OnceLock<Vec<Arc<dyn Service>>>,
     system_tables: OnceLock<Vec<SystemTable>>,
     base: SessionState,
+    spread: Option<Arc<dyn Spread>>,
     next_pid: AtomicI32,
 }
 
@@ -51,19 +53,20 @@ impl Engine {
         catalog: Catalog,
         stores: Arc<Stores>,
         objects_url: String,
+        spread: Option<Arc<dyn Spread>>,
     ) -> Result<Self> {
         let runtime = runtime(&settings).map_err(crate::from_datafusion)?;
         let config =
             SessionConfig::new().with_information_schema(false).with_default_catalog_and_schema(DATABASE, SEARCH_PATH);
-        let mut base = SessionStateBuilder::new()
+        let mut builder = SessionStateBuilder::new()
             .with_config(config)
-            .with_runtime_env(runtime)
+            .with_runtime_env(Arc::clone(&runtime))
             .with_default_features()
-            .with_physical_optimizer_rule(Arc::new(YieldAboveJoins))
-            .build();
-        for function in crate::functions::all() {
-            base.register_udf(function).map_err(crate::from_datafusion)?;
+            .with_physical_optimizer_rule(Arc::new(YieldAboveJoins));
+        if let Some(spread) = &spread {
+            builder = spread.prepare(builder, &runtime)?;
         }
+        let base = with_functions(builder.build())?;
         let (next_pid, services, system_tables) = (AtomicI32::new(1), OnceLock::new(), OnceLock::new());
         let clock = catalog.clock().clone();
         Ok(Engine(Arc::new(Inner {
@@ -76,6 +79,7 @@ impl Engine {
             services,
             system_tables,
             base,
+            spread,
             next_pid,
         })))
     }
@@ -126,6 +130,7 @@ impl Engine {
             system_columns: false,
             consumed: None,
             places_of: None,
+            task_bytes: None,
             depth: 0,
         }
     }
@@ -155,10 +160,15 @@ impl Engine {
         &self.0.base
     }
 
+    /// What spreads queries over nodes, if there are others now.
+    pub(crate) fn spread(&self) -> Option<&Arc<dyn Spread>> {
+        self.0.spread.as_ref().filter(|spread| spread.is_on())
+    }
+
     /// What a user must prove to know: its own, or for `admin` that in `TIDEGATE_ADMIN_PASSWORD_FILE`.
     pub fn password_of(&self, user: &str) -> Option<String> {
         let state = self.0.catalog.state();
-        let user = state.user(user)?;
+        let user = state.named::<User>(user)?;
         if user.password.is_some() || user.name != "admin" {
             return user.password.clone();
         }
@@ -177,7 +187,16 @@ impl Engine {
     }
 }
 
-fn runtime(settings: &Settings) -> datafusion::error::Result<Arc<RuntimeEnv>> {
+/// Adds the functions that every node has beside the engine's own.
+pub fn with_functions(mut state: SessionState) -> Result<SessionState> {
+    for function in crate::functions::all() {
+        state.register_udf(function).map_err(crate::from_datafusion)?;
+    }
+    Ok(state)
+}
+
+/// What queries share on a node: memory within `query_memory_limit`, files for what does not fit, caches.
+pub fn runtime(settings: &Settings) -> datafusion::error::Result<Arc<RuntimeEnv>> {
     let asked = usize::try_from(settings.whole("query_memory_limit")).unwrap_or(0);
     let share = usize::try_from(machine_memory_bytes() / 100 * MEMORY_SHARE_PERCENT).unwrap_or(usize::MAX);
     let bytes = if asked == 0 { share } else { asked };

@@ -6,6 +6,19 @@ use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
 use tidegate_core::{Error, Kind};
 
+/// Before an error of ours where it may have to travel: the distributed engine carries texts between nodes, no types.
+const OURS: &str = "tidegate error: ";
+
+/// Our error as the engine carries it, within a node and between nodes. [`from_datafusion`] gives it back whole.
+pub fn carried(error: Error) -> DataFusionError {
+    let text = serde_json::to_string(&error).unwrap_or_default();
+    DataFusionError::Context(format!("{OURS}{text}"), Box::new(DataFusionError::External(Box::new(error))))
+}
+
+fn ours(context: &str) -> Option<Error> {
+    serde_json::from_str(context.strip_prefix(OURS)?).ok()
+}
+
 /// Reads an error of the engine: its kind, and a sentence without the engine's wrappings.
 pub fn from_datafusion(error: DataFusionError) -> Error {
     match error {
@@ -13,7 +26,8 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
             Ok(ours) => *ours,
             Err(other) => Error::new(Kind::External, other.to_string()),
         },
-        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => from_datafusion(*inner),
+        DataFusionError::Context(context, inner) => ours(&context).unwrap_or_else(|| from_datafusion(*inner)),
+        DataFusionError::Diagnostic(_, inner) => from_datafusion(*inner),
         DataFusionError::Shared(inner) => from_shared(&inner),
         DataFusionError::Collection(errors) => match errors.into_iter().next() {
             Some(first) => from_datafusion(first),
@@ -44,7 +58,7 @@ fn from_shared(error: &DataFusionError) -> Error {
             Some(ours) => ours.clone(),
             None => Error::new(Kind::External, inner.to_string()),
         },
-        DataFusionError::Context(_, inner) => from_shared(inner),
+        DataFusionError::Context(context, inner) => ours(context).unwrap_or_else(|| from_shared(inner)),
         other => from_text(&other.strip_backtrace(), Kind::Internal),
     }
 }

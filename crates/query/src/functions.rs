@@ -1,5 +1,6 @@
 //! Functions of Postgres that the engine lacks.
 
+use crate::fault::carried;
 use arrow::array::{ArrayRef, AsArray, BinaryArray, StringArray};
 use arrow::datatypes::DataType;
 use datafusion::common::cast::{as_binary_array, as_string_array};
@@ -42,9 +43,7 @@ fn two(
 fn check_encoding(names: &ArrayRef) -> EngineResult<()> {
     let known = |name: &str| matches!(name.to_ascii_lowercase().as_str(), "utf8" | "utf-8" | "unicode");
     match as_string_array(names)?.iter().flatten().find(|name| !known(name)) {
-        Some(name) => {
-            Err(external(Error::new(Kind::InvalidParameter, format!("encoding \"{name}\" is not supported"))))
-        }
+        Some(name) => Err(carried(Error::new(Kind::InvalidParameter, format!("encoding \"{name}\" is not supported")))),
         None => Ok(()),
     }
 }
@@ -53,7 +52,7 @@ fn convert_from(bytes: &ArrayRef, encodings: &ArrayRef) -> EngineResult<ArrayRef
     check_encoding(encodings)?;
     let text = |bytes: Option<&[u8]>| -> EngineResult<Option<String>> {
         let Some(bytes) = bytes else { return Ok(None) };
-        let invalid = |_| external(Error::new(Kind::InvalidText, "invalid byte sequence for encoding \"UTF8\""));
+        let invalid = |_| carried(Error::new(Kind::InvalidText, "invalid byte sequence for encoding \"UTF8\""));
         std::str::from_utf8(bytes).map(|text| Some(text.to_string())).map_err(invalid)
     };
     let converted: StringArray = as_binary_array(bytes)?.iter().map(text).collect::<EngineResult<_>>()?;
@@ -64,8 +63,4 @@ fn convert_to(text: &ArrayRef, encodings: &ArrayRef) -> EngineResult<ArrayRef> {
     check_encoding(encodings)?;
     let converted: BinaryArray = text.as_string::<i32>().iter().map(|text| text.map(str::as_bytes)).collect();
     Ok(Arc::new(converted))
-}
-
-fn external(error: Error) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
 }

@@ -3,7 +3,7 @@
 use crate::engine::DATABASE;
 use crate::pg::{PgColumn, PgRelation, PgRole, PgSchema, PgSnapshot};
 use crate::scope::Scope;
-use tidegate_catalog::{ADMIN, Column, Object, Relation, RelationKind, SqlType, State};
+use tidegate_catalog::{ADMIN, Column, Object, Relation, RelationKind, SqlType, State, User};
 
 /// What a scope sees.
 pub fn of(scope: &Scope) -> PgSnapshot {
@@ -12,7 +12,7 @@ pub fn of(scope: &Scope) -> PgSnapshot {
     PgSnapshot {
         database: DATABASE.to_string(),
         user: scope.user.clone(),
-        user_oid: state.user(&scope.user).map_or(ADMIN, |user| user.oid),
+        user_oid: state.named::<User>(&scope.user).map_or(ADMIN, |user| user.oid),
         pid: scope.pid,
         search_path: scope.search_path.clone(),
         schemas: objects()

@@ -1,22 +1,30 @@
 //! From a parsed query to a stream of batches.
 
+use crate::fault::carried;
 use crate::outcome::{Outcome, RowsTag};
 use crate::parameter;
 use crate::pinned::Pinned;
 use crate::scope::Scope;
+use crate::spread::Spread;
 use crate::stream_sql;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::ScalarValue;
+use datafusion::common::{ScalarValue, exec_err};
+use datafusion::error::Result as EngineResult;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::memory::MemoryStream;
+use datafusion::physical_plan::stream::{EmptyRecordBatchStream, RecordBatchStreamAdapter};
 use datafusion::sql::parser::Statement as EngineStatement;
+use futures::{StreamExt, TryStreamExt};
 use std::sync::Arc;
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast;
+
+/// Times that a query is planned which loses nodes; the last time it is planned for this node alone.
+const TRIES_MAX: usize = 3;
 
 /// One statement's view of the engine: the shared base with a scope's names and settings put in.
 pub struct Planner {
@@ -69,9 +77,59 @@ impl Planner {
 
     /// Runs a plan whose parameters are bound.
     pub async fn stream(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream> {
-        let physical = self.state.create_physical_plan(&plan).await.map_err(crate::from_datafusion)?;
-        let rows = execute_stream(physical, self.state.task_ctx()).map_err(crate::from_datafusion)?;
-        Ok(Pinned::hold(rows, Arc::clone(&self.scope.state)))
+        let rows = match (self.scope.engine.spread(), self.scope.task_bytes) {
+            (Some(spread), Some(task_bytes)) => self.stream_from_nodes(spread, &plan, task_bytes).await,
+            _ => self.stream_here(&plan).await,
+        };
+        Ok(Pinned::hold(rows.map_err(crate::from_datafusion)?, Arc::clone(&self.scope.state)))
+    }
+
+    async fn stream_here(&self, plan: &LogicalPlan) -> EngineResult<SendableRecordBatchStream> {
+        let physical = self.state.create_physical_plan(plan).await?;
+        execute_stream(physical, self.state.task_ctx())
+    }
+
+    /// Runs a plan on all nodes. While its client has seen nothing of it, a query that loses a node is planned again,
+    /// at last for this node alone.
+    async fn stream_from_nodes(
+        &self,
+        spread: &Arc<dyn Spread>,
+        plan: &LogicalPlan,
+        task_bytes: usize,
+    ) -> EngineResult<SendableRecordBatchStream> {
+        for tried in 1..=TRIES_MAX {
+            let losses = spread.losses();
+            let begun = self.begin_on_nodes(spread, plan, Some(task_bytes).filter(|_| tried < TRIES_MAX)).await;
+            match begun {
+                Err(error) if tried < TRIES_MAX && spread.lost_a_node(losses, &error).await => {
+                    tracing::warn!(%error, tried, "a query lost a node, and is planned again");
+                }
+                other => return other,
+            }
+        }
+        exec_err!("a query was tried too often")
+    }
+
+    /// Plans and runs until the first rows are there.
+    async fn begin_on_nodes(
+        &self,
+        spread: &Arc<dyn Spread>,
+        plan: &LogicalPlan,
+        task_bytes: Option<usize>,
+    ) -> EngineResult<SendableRecordBatchStream> {
+        let mut state = self.state.clone();
+        spread.plan_for(state.config_mut(), plan, task_bytes);
+        let physical = state.create_physical_plan(plan).await?;
+        spread.equip(state.config_mut()).map_err(carried)?;
+        let mut rows = execute_stream(physical, state.task_ctx())?;
+        let schema = rows.schema();
+        let Some(first) = rows.next().await.transpose()? else {
+            return Ok(Box::pin(EmptyRecordBatchStream::new(schema)));
+        };
+        let spread = Arc::clone(spread);
+        let rest = rows.map_err(move |error| spread.told(error));
+        let rows = futures::stream::once(async { Ok(first) }).chain(rest);
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
     }
 
     /// Runs a plan for a client.

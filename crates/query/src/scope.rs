@@ -3,6 +3,7 @@
 //! The engine's default schema is none of the user's: a bare name is looked up there along the search path.
 
 use crate::engine::{DATABASE, Engine};
+use crate::fault::carried;
 use crate::pg;
 use crate::planner::Planner;
 use crate::service::SystemTable;
@@ -10,7 +11,7 @@ use crate::temporary;
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemTable, SchemaProvider, TableProvider};
 use datafusion::datasource::ViewTable;
-use datafusion::error::{DataFusionError, Result as EngineResult};
+use datafusion::error::Result as EngineResult;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -58,6 +59,8 @@ pub struct Scope {
     pub consumed: Option<Consumed>,
     /// For DML: the table whose rows show their places.
     pub places_of: Option<Oid>,
+    /// Bytes of a scan from which on another task is worth it, on another node; None: this node works alone.
+    pub task_bytes: Option<usize>,
     /// How many views have been opened to get here.
     pub depth: usize,
 }
@@ -237,7 +240,7 @@ impl SchemaProvider for Namespace {
                 None => Ok(None),
             }
         };
-        found.map_err(|error| DataFusionError::External(Box::new(error)))
+        found.map_err(carried)
     }
 
     fn table_exist(&self, name: &str) -> bool {

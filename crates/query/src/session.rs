@@ -200,8 +200,14 @@ impl Session {
             system_columns: false,
             consumed: None,
             places_of: None,
+            task_bytes: self.task_bytes()?,
             depth: 0,
         })
+    }
+
+    fn task_bytes(&self) -> Result<Option<usize>> {
+        let bytes = self.variables.get("distributed_task_bytes")?.parse().ok();
+        Ok(bytes.filter(|_| self.variables.get("distributed").is_ok_and(|on| on == "on")))
     }
 
     async fn perform(&mut self, statement: Statement, values: Vec<ScalarValue>, last: bool) -> Result<Outcome> {

@@ -6,16 +6,13 @@
 
 use crate::scope::Scope;
 use crate::work::Work;
-use std::sync::Arc;
-use tidegate_catalog::{Catalog, Change, Object, Schema, Space, State};
+use tidegate_catalog::{Catalog, Change, Schema, Space, State};
 use tidegate_core::{Error, Kind, Result};
 
 /// What a session calls its own temporary schema.
 pub const ALIAS: &str = "pg_temp";
 /// What the names of all of them begin with.
 const PREFIX: &str = "pg_temp_";
-/// Tries to drop a schema while something else changes its tables.
-const CONFLICTS_MAX: usize = 100;
 
 /// The name of a session's temporary schema.
 pub fn schema_of(pid: i32) -> String {
@@ -41,7 +38,7 @@ pub fn place(work: &mut Work<'_>, parts: &[String]) -> Result<Vec<String>> {
     };
     if work.state().find(Space::Schema, &schema).is_none() {
         let oid = work.engine().catalog().next_oid()?;
-        work.push(vec![Change::Put(Arc::new(Object::Schema(Schema { oid, name: schema.clone(), revision: 1 })))])?;
+        work.push(vec![Change::put(Schema { oid, name: schema.clone(), revision: 1 })])?;
         work.scope.search_path.insert(0, schema.clone());
     }
     Ok(vec![schema, name.clone()])
@@ -66,27 +63,12 @@ pub async fn drop_left_over(catalog: &Catalog) -> Result<()> {
 }
 
 async fn drop_where(catalog: &Catalog, which: impl Fn(&Schema) -> bool) -> Result<()> {
-    for _ in 0..CONFLICTS_MAX {
-        let changes = drops(&catalog.state(), &which);
-        if changes.is_empty() {
-            return Ok(());
-        }
-        match catalog.commit(changes).await {
-            Err(error) if error.kind() == Kind::Conflict => {}
-            other => return other.map(drop),
-        }
-    }
-    Err(Error::new(Kind::Conflict, "temporary tables are being changed all the time"))
+    catalog.commit_newest(|state| drops(state, &which)).await.map(drop)
 }
 
 /// Tables before their schemas.
 fn drops(state: &State, which: impl Fn(&Schema) -> bool) -> Vec<Change> {
-    let schemas = || {
-        state.objects().filter_map(|object| match object.as_ref() {
-            Object::Schema(schema) if which(schema) => Some(schema),
-            _ => None,
-        })
-    };
+    let schemas = || state.all::<Schema>().filter(|schema| which(schema));
     let inside = |relation: &&tidegate_catalog::Relation| schemas().any(|schema| schema.oid == relation.schema);
     let tables = state.relations().filter(inside).map(|one| Change::Drop { oid: one.oid, revision: one.revision });
     let all = tables.chain(schemas().map(|one| Change::Drop { oid: one.oid, revision: one.revision }));

@@ -19,6 +19,25 @@ pub enum Command {
     /// Runs the server.
     #[command(after_help = settings_help())]
     Serve(Flags),
+    /// Runs parts of a server's queries: joins it as a worker.
+    #[command(after_help = settings_help())]
+    Worker {
+        /// Address of the leader's cluster port.
+        #[arg(long)]
+        leader: String,
+        /// core stays, task comes and goes.
+        #[arg(long, default_value = "core")]
+        role: String,
+        /// Address on which it is sent its parts; port 0 takes a free one.
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: String,
+        /// Its folder, for what does not fit into memory.
+        #[arg(long, default_value = "./tidegate-worker")]
+        data: String,
+        /// A setting; may be given several times.
+        #[arg(long = "set", value_name = "NAME=VALUE")]
+        set: Vec<String>,
+    },
     /// Runs a server on a throw-away directory that takes a tour of itself on real data, then stays up.
     Demo {
         /// End after the tour.
@@ -51,6 +70,9 @@ pub struct Flags {
     /// Address of the HTTP port; port 0 takes a free one.
     #[arg(long)]
     http_listen: Option<String>,
+    /// Address of the cluster port; port 0 takes a free one.
+    #[arg(long)]
+    cluster_listen: Option<String>,
     /// A file with a line `name = value` for each setting; `#` begins a comment.
     #[arg(long)]
     config: Option<PathBuf>,
@@ -60,6 +82,11 @@ pub struct Flags {
 }
 
 impl Flags {
+    /// Those of a worker.
+    pub fn of_worker(data: String, listen: String, set: Vec<String>) -> Self {
+        Flags { data: Some(data), cluster_listen: Some(listen), set, ..Flags::default() }
+    }
+
     /// Flags win over the environment, the environment over the file.
     pub fn settings(&self) -> Result<Settings> {
         let settings = Settings::new();
@@ -74,7 +101,12 @@ impl Flags {
                 settings.set(setting.name, &value).map_err(|e| e.context(variable))?;
             }
         }
-        let short = [("data", &self.data), ("sql_listen", &self.sql_listen), ("http_listen", &self.http_listen)];
+        let short = [
+            ("data", &self.data),
+            ("sql_listen", &self.sql_listen),
+            ("http_listen", &self.http_listen),
+            ("cluster_listen", &self.cluster_listen),
+        ];
         for (name, value) in short {
             if let Some(value) = value {
                 settings.set(name, value)?;

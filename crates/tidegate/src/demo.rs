@@ -59,7 +59,7 @@ async fn run(settings: Settings, folder: &Path, exit: bool) -> Result<()> {
 
 /// The usual ports, or free ones where they are taken.
 async fn free_ports(settings: Settings) -> Result<Settings> {
-    for name in ["sql_listen", "http_listen"] {
+    for name in ["sql_listen", "http_listen", "cluster_listen"] {
         let address = settings.get(name);
         if tokio::net::TcpListener::bind(&address).await.is_err() {
             settings.set(name, "127.0.0.1:0")?;

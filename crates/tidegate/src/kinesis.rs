@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidegate_catalog::{
-    ADMIN, Change, Oid, PUBLIC, RecordPlace, RecordsBuilder, Relation, RelationKind, Shard, Space, State, StreamSpec,
+    ADMIN, Change, Delivery, Oid, PUBLIC, RecordPlace, RecordsBuilder, Relation, RelationKind, Shard, Space, State,
+    StreamSpec,
 };
 use tidegate_core::{Error, Kind, Result};
 use tidegate_http::kinesis::service::{
@@ -103,7 +104,7 @@ impl Endpoint for KinesisStreams {
     async fn delete(&self, name: &str) -> Result<()> {
         let state = self.state();
         let (relation, _) = find(&state, name)?;
-        if let Some(delivery) = state.deliveries().find(|delivery| delivery.spec.source == relation.oid) {
+        if let Some(delivery) = state.all::<Delivery>().find(|delivery| delivery.spec.source == relation.oid) {
             let message = format!("Stream {name} is read by delivery stream {}.", delivery.name);
             return Err(Error::new(Kind::DuplicateTable, message).hint("Drop the delivery stream first."));
         }

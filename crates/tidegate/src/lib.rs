@@ -40,6 +40,11 @@ fn perform(cli: cli::Cli) -> Result<()> {
             logging::start(&settings.get("log_format"), "info");
             runtime()?.block_on(serve::serve(settings))
         }
+        cli::Command::Worker { leader, role, listen, data, set } => {
+            let settings = cli::Flags::of_worker(data, listen, set).settings()?;
+            logging::start(&settings.get("log_format"), "info");
+            runtime()?.block_on(serve::work(settings, &leader, &role))
+        }
         cli::Command::Demo { exit } => {
             logging::start("auto", "warn");
             runtime()?.block_on(demo::demo(Settings::new(), exit))

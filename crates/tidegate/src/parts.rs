@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tidegate_batch::{BatchService, Jobs};
 use tidegate_catalog::{Catalog, Janitor};
+use tidegate_cluster::{Cluster, ClusterService};
 use tidegate_core::{Clock, Result, Rng, Settings};
 use tidegate_delivery::{Deliveries, DeliveryService};
 use tidegate_lake::{LakeService, restore_settings};
 use tidegate_query::stream_sql::{RecordCodec, StreamService};
-use tidegate_query::{Engine, Service};
+use tidegate_query::{Engine, Service, Spread};
 use tidegate_storage::{DataDir, Stores};
 use tidegate_stream::Streams;
 use tidegate_warehouse::{DeltaLog, Warehouse};
@@ -25,13 +26,15 @@ pub struct Parts {
     pub streams: Streams,
     /// Deliveries.
     pub deliveries: Deliveries,
+    /// Workers.
+    pub cluster: Cluster,
     jobs: Jobs,
     janitor: Arc<Janitor>,
 }
 
 impl Parts {
-    /// Opens what a data directory holds. `sql` is where the SQL port listens.
-    pub fn open(directory: &DataDir, settings: &Settings, sql: SocketAddr) -> Result<Self> {
+    /// Opens what a data directory holds. `sql` and `cluster` are where these ports listen.
+    pub fn open(directory: &DataDir, settings: &Settings, sql: SocketAddr, cluster: SocketAddr) -> Result<Self> {
         let (clock, rng) = (Clock::system(), Rng::system());
         let stores = Arc::new(Stores::new());
         let exporter = Arc::new(DeltaLog::new(Arc::clone(&stores), clock.clone()));
@@ -40,7 +43,9 @@ impl Parts {
         let streams = Streams::new(settings.clone(), catalog.clone(), Arc::clone(&stores), Arc::new(RecordCodec));
         let objects = objects_url(directory)?;
         let janitor = Arc::new(Janitor::new(catalog.clone(), Arc::clone(&stores), objects.clone()));
-        let engine = Engine::new(settings.clone(), rng, catalog.clone(), stores, objects)?;
+        let cluster = Cluster::new(settings, cluster, Arc::clone(&stores), catalog.clock().clone())?;
+        let spread = Some(Arc::new(cluster.clone()) as Arc<dyn Spread>);
+        let engine = Engine::new(settings.clone(), rng, catalog.clone(), stores, objects, spread)?;
         let deliveries = Deliveries::new(engine.clone());
         let jobs = Jobs::new(engine.clone(), directory.batch(), sql);
         let services: Vec<Arc<dyn Service>> = vec![
@@ -48,11 +53,12 @@ impl Parts {
             Arc::new(DeliveryService::new(deliveries.clone())),
             // Before the lake, which takes every path.
             Arc::new(BatchService::new(jobs.clone())),
+            Arc::new(ClusterService::new(cluster.clone())),
             Arc::new(LakeService),
             Arc::new(Warehouse),
         ];
         engine.plug(services);
-        Ok(Parts { catalog, engine, streams, deliveries, jobs, janitor })
+        Ok(Parts { catalog, engine, streams, deliveries, cluster, jobs, janitor })
     }
 
     /// Starts what works on its own until the token is cancelled.

@@ -5,7 +5,8 @@ use crate::parts::Parts;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use tidegate_core::{Error, Kind, Result, Settings};
+use tidegate_cluster::Worker;
+use tidegate_core::{Error, Kind, Result, Rng, Settings};
 use tidegate_http::{Kinesis, Metrics};
 use tidegate_storage::DataDir;
 use tokio::net::TcpListener;
@@ -20,6 +21,23 @@ pub async fn serve(settings: Settings) -> Result<()> {
     let server = Server::start(settings).await?;
     ended.await;
     server.stop().await
+}
+
+/// Works for a leader until SIGTERM, Ctrl-C, or until it is drained.
+pub async fn work(settings: Settings, leader: &str, role: &str) -> Result<()> {
+    let ended = ended()?;
+    let folder = settings.get("data");
+    std::fs::create_dir_all(&folder).map_err(|error| Error::from(error).context(&folder))?;
+    let listener = bind("cluster", "cluster_listen", &settings).await?;
+    let worker = Worker::new(&settings, &Rng::system(), leader, role, &listener)?;
+    let stop = CancellationToken::new();
+    let work = worker.run(listener, stop.clone());
+    tokio::pin!(work);
+    tokio::select! {
+        ended = &mut work => return ended,
+        () = ended => stop.cancel(),
+    }
+    work.await
 }
 
 /// A running server.
@@ -39,12 +57,14 @@ impl Server {
         let directory = DataDir::open(Path::new(&settings.get("data")))?;
         let sql = bind("SQL", "sql_listen", &settings).await?;
         let http = bind("HTTP", "http_listen", &settings).await?;
+        let cluster = bind("cluster", "cluster_listen", &settings).await?;
         let tls = tls(&settings)?;
         refuse_open_door(&settings, tls.is_some(), [sql.local_addr()?, http.local_addr()?])?;
         let (sql_port, http_port) = (sql.local_addr()?.port(), http.local_addr()?.port());
+        let cluster_port = cluster.local_addr()?.port();
 
         let shutdown = CancellationToken::new();
-        let parts = Parts::open(&directory, &settings, sql.local_addr()?)?;
+        let parts = Parts::open(&directory, &settings, sql.local_addr()?, cluster.local_addr()?)?;
         tidegate_query::temporary::drop_left_over(&parts.catalog).await?;
         let work = parts.spawn(&shutdown);
         let mut metrics = metrics(&parts);
@@ -54,9 +74,10 @@ impl Server {
         let ports = vec![
             tokio::spawn(tidegate_gateway::serve(sql, parts.engine.clone(), tls, shutdown.clone())),
             tokio::spawn(tidegate_http::serve(http, metrics, Some(kinesis), shutdown.clone())),
+            tokio::spawn(parts.cluster.clone().serve(cluster, shutdown.clone())),
         ];
-        directory.write_ports(sql_port, http_port, None)?;
-        tracing::info!(sql = sql_port, http = http_port, data = %directory.path().display(), "ready");
+        directory.write_ports(sql_port, http_port, Some(cluster_port))?;
+        tracing::info!(sql = sql_port, http = http_port, cluster = cluster_port, data = %directory.path().display(), "ready");
         Ok(Server { directory, parts, sql_port, http_port, shutdown, ports, work })
     }
 

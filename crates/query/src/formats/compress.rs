@@ -15,7 +15,7 @@ use tokio_util::io::{ReaderStream, StreamReader};
 const DECODED_CHUNK_BYTES: usize = 256 * 1024;
 
 /// How a text file is compressed. Parquet and ORC compress inside and are always `None` here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub enum Compression {
     /// As it is.
     #[default]

@@ -23,6 +23,7 @@ mod record_codec;
 mod records;
 mod row_parser;
 pub mod scan;
+mod source_spec;
 pub mod statistics;
 mod stored_as;
 mod text_rows;
@@ -44,18 +45,20 @@ pub use partitions::{hive_partitions, only_partition_columns, prune_partitions};
 pub use record_codec::{decode_csv_records, decode_json_records, encode_csv_rows, encode_json_rows};
 pub use row_parser::RowParser;
 pub use scan::FileScan;
+pub use source_spec::{SourceSpec, settle};
 pub use stored_as::format_of;
 pub use write::{ColumnStats, FileWriter, ParquetCodec, WriteOptions, WrittenFile, create_writer};
 pub use write_parquet::ROW_GROUP_ROWS;
 
 use datafusion::error::DataFusionError;
+use serde::{Deserialize, Serialize};
 use tidegate_core::{Error, Kind};
 
 /// Columns that every file has beside its own: its URL and its size in bytes. Hidden from `*`.
 pub const FILE_COLUMNS: [&str; 2] = ["$path", "$size"];
 
 /// What the bytes of a file mean.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FileFormat {
     /// Apache Parquet.
     Parquet,
@@ -68,7 +71,7 @@ pub enum FileFormat {
 }
 
 /// How fields are told apart in delimited text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CsvOptions {
     /// Between fields.
     pub delimiter: u8,
@@ -157,11 +160,6 @@ pub fn engine_error(error: DataFusionError, what: &str) -> Error {
         _ => Kind::DataCorrupted,
     });
     Error::new(kind, format!("{what}: {error}"))
-}
-
-/// Our error as DataFusion carries it, to come back whole in [`engine_error`].
-pub(crate) fn carried(error: Error) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Scans of ORC: orc-rust's stripes in a DataFusion plan, over any object store.
 
-use super::carried;
+use crate::fault::carried;
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::compute::cast;
 use arrow::datatypes::{Schema, SchemaRef};

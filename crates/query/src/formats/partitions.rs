@@ -1,6 +1,6 @@
 //! Hive partitions: values in folder names (`y=2013/m=1/`), and the files that filters on them leave.
 
-use super::carried;
+use crate::fault::carried;
 use arrow::array::{Array, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::catalog::Session;

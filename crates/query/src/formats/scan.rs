@@ -1,12 +1,13 @@
 //! A scan of files: sources by format, partition columns, statistics, and files dealt out to tasks by size.
 
+use super::FileFormat;
 use super::compress::Compression;
 use super::letter_case::AnyCase;
 use super::orc::OrcSource;
 use super::partitions::{only_partition_columns, prune_partitions};
 use super::statistics;
 use super::text_source::TextSource;
-use super::{FileFormat, carried};
+use crate::fault::carried;
 use arrow::datatypes::{Field, Fields, Schema, SchemaRef};
 use datafusion::catalog::Session;
 use datafusion::common::config::TableParquetOptions;

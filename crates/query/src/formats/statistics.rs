@@ -100,7 +100,7 @@ async fn cached(
     }
     let statistics = match format {
         FileFormat::Orc => {
-            let builder = orc::open(store, meta).await.map_err(super::carried)?;
+            let builder = orc::open(store, meta).await.map_err(crate::fault::carried)?;
             let rows = builder.file_metadata().number_of_rows();
             Statistics {
                 num_rows: usize::try_from(rows).map_or(Precision::Absent, Precision::Exact),
@@ -109,7 +109,7 @@ async fn cached(
         }
         _ => parquet(state, store, file_schema, meta)
             .await
-            .map_err(|e| super::carried(super::engine_error(e, &format!("file {}", meta.location))))?,
+            .map_err(|e| crate::fault::carried(super::engine_error(e, &format!("file {}", meta.location))))?,
     };
     let statistics = Arc::new(statistics);
     if let Some(cache) = cache {

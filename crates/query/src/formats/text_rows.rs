@@ -2,7 +2,8 @@
 
 use super::load::LoadOptions;
 use super::row_parser::RowParser;
-use super::{CsvOptions, carried, io_cause};
+use super::{CsvOptions, io_cause};
+use crate::fault::carried;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;

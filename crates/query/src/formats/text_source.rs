@@ -58,6 +58,19 @@ impl TextSource {
         })
     }
 
+    /// What the bytes mean.
+    pub fn format(&self) -> FileFormat {
+        match &self.text {
+            Text::Csv(csv) => FileFormat::Csv(csv.clone()),
+            Text::Json => FileFormat::Json,
+        }
+    }
+
+    /// How they are packed.
+    pub fn compression(&self) -> Compression {
+        self.compression
+    }
+
     fn rows(&self, file: &PartitionedFile) -> EngineResult<TextRows> {
         let mut name = file.object_meta.location.to_string();
         if let Some(range) = file.range.as_ref().filter(|range| range.start > 0) {

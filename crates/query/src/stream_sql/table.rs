@@ -1,5 +1,6 @@
 //! A stream as a table: its segments, then its tails, as they stood when the query was planned.
 
+use crate::fault::carried;
 use crate::formats::{Compression, FileFormat, FileScan};
 use crate::scope::{Consumed, Scope};
 use arrow::array::RecordBatch;
@@ -8,7 +9,7 @@ use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::error::{DataFusionError, Result as EngineResult};
+use datafusion::error::Result as EngineResult;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
@@ -91,13 +92,13 @@ impl StreamTable {
         projection: Option<&Vec<usize>>,
         filters: &[Expr],
     ) -> EngineResult<Option<Arc<dyn ExecutionPlan>>> {
-        let place = self.streams.stores().resolve(&self.spec.location, &S3Access::default()).map_err(external)?;
+        let place = self.streams.stores().resolve(&self.spec.location, &S3Access::default()).map_err(carried)?;
         self.runtime.register_object_store(&place.registry_url, place.store);
         let mut files = Vec::new();
         for shard in self.state.shards(self.relation.oid) {
             let (start, end) = (self.start_of(shard), self.end_of(shard));
             for segment in shard.segments.values().filter(|segment| segment.first >= start && segment.end <= end) {
-                files.push(self.file(segment, &place.path).map_err(external)?);
+                files.push(self.file(segment, &place.path).map_err(carried)?);
             }
         }
         if files.is_empty() {
@@ -189,7 +190,7 @@ impl TableProvider for StreamTable {
         let columns: Vec<usize> = projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
         let mut inputs: Vec<Arc<dyn ExecutionPlan>> =
             self.files(state, projection, filters).await?.into_iter().collect();
-        let tails = self.tails(&columns).await.map_err(external)?;
+        let tails = self.tails(&columns).await.map_err(carried)?;
         if !tails.is_empty() || inputs.is_empty() {
             let schema = Arc::new(self.schema.project(&columns)?);
             if tails.is_empty() {
@@ -243,7 +244,7 @@ impl PartitionStream for Tail {
             at: 0,
             projection: Arc::clone(&self.projection),
         };
-        let batches = futures::stream::iter(reader.map(|batch| batch.map_err(external)));
+        let batches = futures::stream::iter(reader.map(|batch| batch.map_err(carried)));
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), batches))
     }
 }
@@ -274,8 +275,4 @@ impl Iterator for TailReader {
         self.at += chunks.iter().take_while(|chunk| chunk.end() <= self.next).count();
         Some(made)
     }
-}
-
-fn external(error: Error) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
 }

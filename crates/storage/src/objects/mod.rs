@@ -35,6 +35,15 @@ pub struct Place {
     pub registry_url: Url,
 }
 
+/// A bucket, and with what it is reached.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct BucketAccess {
+    /// Its name.
+    pub bucket: String,
+    /// With what it is reached.
+    pub access: S3Access,
+}
+
 /// Finds stores by URL.
 #[derive(Debug)]
 pub struct Stores {
@@ -65,6 +74,16 @@ impl Stores {
                 Ok(Place { store: self.bucket(bucket, access, url)?, path, registry_url })
             }
         }
+    }
+
+    /// The bucket that stands under a URL in a query engine's registry, if it was resolved here.
+    pub fn bucket_of(&self, registry_url: &str) -> Option<BucketAccess> {
+        let (scheme, bucket) = registry_url.trim_end_matches('/').split_once("://")?;
+        let fingerprint = scheme.strip_prefix("tidegate-s3-")?;
+        let buckets = self.buckets.lock();
+        let (bucket, access) =
+            buckets.keys().find(|(name, access)| name == bucket && access.fingerprint() == fingerprint)?;
+        Some(BucketAccess { bucket: bucket.clone(), access: access.clone() })
     }
 
     fn bucket(&self, bucket: String, access: &S3Access, url: &str) -> Result<Arc<dyn ObjectStore>> {

@@ -20,7 +20,7 @@ const REGION_DEFAULT: &str = "us-east-1";
 const KEY_VARIABLE: &str = "AWS_ACCESS_KEY_ID";
 
 /// With what a bucket is reached. The default is anonymous, or the server's own identity where it has one.
-#[derive(Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
 pub struct S3Access {
     /// Access key id.
     pub key: Option<String>,

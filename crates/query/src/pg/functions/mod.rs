@@ -11,9 +11,10 @@ mod text;
 use super::cell::{Cell, cells, column};
 use super::shape::arrow_type;
 use super::snapshot::PgSnapshot;
+use crate::fault::carried;
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
 };
@@ -96,8 +97,7 @@ impl Function {
             answers.push(if self.definition.strict && row.contains(&Cell::Null) {
                 Cell::Null
             } else {
-                (self.definition.answer)(&self.snapshot, &row)
-                    .map_err(|error| DataFusionError::External(Box::new(error)))?
+                (self.definition.answer)(&self.snapshot, &row).map_err(carried)?
             });
         }
         Ok(column(&answers, &self.returns)?)
