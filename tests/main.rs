@@ -13,6 +13,7 @@
 
 mod batch;
 mod cluster;
+mod continuous;
 mod demo;
 mod door;
 mod drivers;

@@ -17,7 +17,7 @@ use crate::harness::{self, Server};
 use crate::{report, s3};
 
 /// The areas; `no_area_is_left_out` compares them with the folders.
-const AREAS: &[&str] = &["batch", "delivery", "door", "lake", "stream", "warehouse"];
+const AREAS: &[&str] = &["batch", "continuous", "delivery", "door", "lake", "stream", "warehouse"];
 
 /// What of the data is put into a bucket: these folders, and of the top level what is not large.
 const BUCKET_FOLDERS: &[&str] = &["flights_by_month", "load"];
@@ -183,6 +183,11 @@ fn delivery() {
 #[test]
 fn batch() {
     run_area("batch", 0);
+}
+
+#[test]
+fn continuous() {
+    run_area("continuous", 0);
 }
 
 #[test]

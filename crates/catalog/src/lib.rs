@@ -14,6 +14,7 @@ mod batch;
 mod catalog;
 mod change;
 mod committer;
+mod continuous;
 mod export;
 mod janitor;
 mod object;
@@ -34,6 +35,7 @@ pub use batch::{
 };
 pub use catalog::{Catalog, Receipt};
 pub use change::{Append, Appended, Change};
+pub use continuous::{ContinuousQuery, ContinuousSpec, ContinuousState, LateRecord, Window};
 pub use export::Exporter;
 pub use janitor::Janitor;
 pub use object::*;

@@ -4,6 +4,7 @@
 //! revision loses with 40001.
 
 use crate::batch::{ComputeEnvironment, Job, JobDefinition, JobQueue};
+use crate::continuous::ContinuousQuery;
 use crate::types::Column;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -35,6 +36,8 @@ pub enum Object {
     Consumer(Consumer),
     /// A setting changed by ALTER SYSTEM.
     Setting(Setting),
+    /// A pump or a materialized view.
+    ContinuousQuery(Box<ContinuousQuery>),
     /// Where jobs run.
     ComputeEnvironment(ComputeEnvironment),
     /// Where jobs wait.
@@ -375,6 +378,8 @@ pub enum Space {
     Consumer(Oid),
     /// Settings.
     Setting,
+    /// Continuous queries.
+    ContinuousQuery,
     /// Compute environments.
     ComputeEnvironment,
     /// Job queues.
@@ -395,6 +400,7 @@ macro_rules! each_object {
             Object::Delivery($o) => $body,
             Object::Consumer($o) => $body,
             Object::Setting($o) => $body,
+            Object::ContinuousQuery($o) => $body,
             Object::ComputeEnvironment($o) => $body,
             Object::JobQueue($o) => $body,
             Object::JobDefinition($o) => $body,
@@ -429,6 +435,7 @@ impl Object {
             Object::Delivery(_) => Space::Delivery,
             Object::Consumer(o) => Space::Consumer(o.stream),
             Object::Setting(_) => Space::Setting,
+            Object::ContinuousQuery(_) => Space::ContinuousQuery,
             Object::ComputeEnvironment(_) => Space::ComputeEnvironment,
             Object::JobQueue(_) => Space::JobQueue,
             Object::JobDefinition(_) => Space::JobDefinition,
@@ -446,6 +453,7 @@ impl Object {
             Object::Delivery(_) => "delivery stream",
             Object::Consumer(_) => "consumer",
             Object::Setting(_) => "setting",
+            Object::ContinuousQuery(_) => "continuous query",
             Object::ComputeEnvironment(_) => "compute environment",
             Object::JobQueue(_) => "job queue",
             Object::JobDefinition(_) => "job definition",

@@ -8,6 +8,7 @@
 use crate::batch::{ComputeEnvironment, Job, JobDefinition, JobQueue};
 use crate::catalog::Catalog;
 use crate::change::Change;
+use crate::continuous::ContinuousQuery;
 use crate::object::{Credential, Delivery, Object, Oid, Schema, Setting, Space, User};
 use crate::state::State;
 use std::sync::Arc;
@@ -52,6 +53,7 @@ resource! {
     User: own => own;
     Delivery: own => own;
     Setting: own => own;
+    ContinuousQuery: own => Box::new(own);
     ComputeEnvironment: own => own;
     JobQueue: own => own;
     JobDefinition: own => own;

@@ -104,6 +104,13 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("max_connections", "1000", Scope::Start, Shape::Whole(1, 100_000), "SQL connections at one time."),
     setting("max_workers", "128", Scope::Start, Shape::Whole(0, 128), "Workers that may join the leader."),
+    setting(
+        "refresh_interval_ms",
+        "100",
+        Scope::Start,
+        Shape::Whole(1, 3_600_000),
+        "How soon pumps and materialized views take what has come, in milliseconds.",
+    ),
     setting("sql_listen", "127.0.0.1:5439", Scope::Start, Shape::Text, "Address of the SQL port."),
     setting(
         "tls_cert",

@@ -1,6 +1,5 @@
 //! The loop that delivers: one task looks at all deliveries, and each that is due takes a turn of its own.
 
-use crate::buffer::{self, Range};
 use crate::prefix::{self, Prefix};
 use crate::state::{Due, begun, delivered, due, has_reached};
 use crate::{object, query, rows};
@@ -10,6 +9,7 @@ use tidegate_catalog::{Backoff, Catalog, Delivery, DeliveryAttempt, DeliveryTarg
 use tidegate_core::{Error, Kind, Result};
 use tidegate_query::Engine;
 use tidegate_storage::fault;
+use tidegate_stream::backlog::{self, Load, Range};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -64,7 +64,7 @@ impl Deliveries {
         self.0.turns.retain(|oid| state.object(oid).is_some());
         let mut next_ms = now_ms.saturating_add(LOOK_INTERVAL_MAX_MS);
         for delivery in state.all::<Delivery>() {
-            let load = buffer::load(delivery, &state, delivery.spec.buffer_bytes);
+            let load = waiting(delivery, &state, delivery.spec.buffer_bytes);
             next_ms = match due(delivery, &load, now_ms) {
                 Due::Idle => next_ms,
                 Due::At(at_ms) => next_ms.min(at_ms),
@@ -93,7 +93,7 @@ impl Deliveries {
 
     async fn flush_all(&self, oid: Oid) -> Result<()> {
         let state = self.catalog().state();
-        let goal = buffer::ends(&state, state.get::<Delivery>(oid).ok_or_else(gone)?.spec.source);
+        let goal = backlog::ends(&state, state.get::<Delivery>(oid).ok_or_else(gone)?.spec.source);
         loop {
             let mut turn = self.0.turns.wait(oid).await;
             let state = self.catalog().state();
@@ -144,7 +144,7 @@ impl Deliveries {
         let begun_ms = self.now_ms();
         let (range, count, changes) = match &delivery.spec.target {
             DeliveryTarget::Table(table) => {
-                let range = waiting(delivery, &state);
+                let range = flush_range(delivery, &state);
                 if range.is_empty() {
                     return Ok(());
                 }
@@ -178,7 +178,7 @@ impl Deliveries {
     /// Decides what the next object holds and how it is called, and makes that durable. None: nothing waits, or the
     /// delivery has been paused.
     async fn begin(&self, state: &State, delivery: &Delivery, prefix: &str) -> Result<Option<DeliveryAttempt>> {
-        let range = waiting(delivery, state);
+        let range = flush_range(delivery, state);
         if range.is_empty() {
             return Ok(None);
         }
@@ -197,8 +197,13 @@ impl Deliveries {
 }
 
 /// What one flush takes.
-fn waiting(delivery: &Delivery, state: &State) -> Range {
-    buffer::load(delivery, state, delivery.spec.buffer_bytes.max(FLUSH_BYTES_MIN)).range
+fn flush_range(delivery: &Delivery, state: &State) -> Range {
+    waiting(delivery, state, delivery.spec.buffer_bytes.max(FLUSH_BYTES_MIN)).range
+}
+
+/// What waits for a delivery, up to about so many bytes: its buffer, which is a part of the log.
+fn waiting(delivery: &Delivery, state: &State, bytes_max: u64) -> Load {
+    backlog::load(state, delivery.spec.source, &delivery.state.cursor, bytes_max)
 }
 
 fn gone() -> Error {

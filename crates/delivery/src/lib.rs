@@ -4,7 +4,7 @@
 //! row, and how a row is written, is the query engine's.
 //!
 //! 1. `spec`: what the user asked, checked when it is created; `query` is what is read and `rows` how it fits a table.
-//! 2. `buffer`: what waits, and how much of it one flush takes. `state`: when it is due, and the pure steps from one
+//! 2. What waits is a part of the log, [`tidegate_stream::backlog`]. `state`: when it is due, and the pure steps from one
 //!    durable state to the next.
 //! 3. `engine`: an attempt (a range of records and the object's name) is a frame before the first byte is put; then the
 //!    `object` is written; then the position moves. After a crash the same range is written again under the same name.
@@ -14,7 +14,6 @@
 //!
 //! Specified by `tests/slt/delivery`.
 
-mod buffer;
 mod engine;
 mod object;
 mod prefix;

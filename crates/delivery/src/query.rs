@@ -1,6 +1,5 @@
 //! What a delivery reads: its query over a part of its stream, as text, as a plan's columns and as rows.
 
-use crate::buffer::Range;
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
 use std::collections::BTreeMap;
@@ -11,6 +10,7 @@ use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{ast, name_parts};
 use tidegate_query::{Consumed, Engine, Planner, Scope, shown_schema};
 use tidegate_storage::Stores;
+use tidegate_stream::backlog::Range;
 use tidegate_stream::{SYSTEM_COLUMNS, find_stream, segment};
 
 /// Whether records are delivered as they came, a line each: JSON of a stream that declares no columns.

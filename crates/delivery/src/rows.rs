@@ -1,6 +1,5 @@
 //! Rows into a table: which column of the query goes where, and the changes that a commit needs to have the rows.
 
-use crate::buffer::Range;
 use crate::query;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -12,6 +11,7 @@ use tidegate_core::{Error, Kind, Result};
 use tidegate_query::conform::{Source, conform};
 use tidegate_query::insert::{column_index, sources};
 use tidegate_query::{Engine, Scope, TableSink, from_datafusion};
+use tidegate_stream::backlog::Range;
 
 /// For each column of the table, where its values come from: the query's column of that name, or its default. 42703 for
 /// a column that the table does not have, 42804 for a type that does not fit, 23502 for a column that must be given.

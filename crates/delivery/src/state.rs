@@ -1,8 +1,8 @@
 //! The pure steps from one durable state of a delivery to the next, and when the next is due.
 
-use crate::buffer::{Load, Range};
 use std::collections::BTreeMap;
 use tidegate_catalog::{Delivery, DeliveryAttempt, DeliveryState, State};
+use tidegate_stream::backlog::{Load, Range};
 
 /// When a delivery has something to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

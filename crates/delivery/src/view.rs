@@ -1,10 +1,10 @@
 //! `firehose.delivery_streams`: what each delivery does, and why it waits.
 
-use crate::buffer::behind;
 use arrow::datatypes::DataType;
 use tidegate_catalog::{Delivery, DeliveryState, DeliveryTarget, State};
 use tidegate_query::SystemTable;
 use tidegate_query::system_table::{Cell, number, table, text, time_type};
+use tidegate_stream::backlog::behind;
 
 /// The tables that tell of deliveries.
 pub fn system_tables() -> Vec<SystemTable> {
@@ -46,7 +46,7 @@ fn row(state: &State, delivery: &Delivery) -> Vec<Cell> {
         text(&delivery.state.reason),
         number(records),
         number(flushes),
-        number(behind(delivery, state)),
+        number(behind(state, delivery.spec.source, &delivery.state.cursor)),
         text(serde_json::to_string(&delivery.state.cursor).unwrap_or_default()),
         Cell::Text(delivery.state.attempt.as_ref().map(|attempt| attempt.object.clone())),
         Cell::Time((delivered_ms > 0).then_some(delivered_ms)),

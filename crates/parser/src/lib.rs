@@ -16,6 +16,7 @@ mod batch;
 mod cluster;
 mod column;
 mod consume;
+mod continuous;
 mod copy;
 mod copy_options;
 mod credential;
@@ -41,12 +42,14 @@ mod tests_support;
 mod unload;
 mod upkeep;
 mod user;
+mod window;
 
 pub use sqlparser::ast;
 
 pub use batch::{AlterJobQueue, CreateComputeEnvironment, CreateJobDefinition, CreateJobQueue, DropName};
 pub use column::ColumnDef;
 pub use consume::Consume;
+pub use continuous::{AlterPump, CreateMaterializedView, CreatePump, DropContinuous};
 pub use copy::{Copy, CopyDirection, CopyLocation, CopySubject};
 pub use copy_options::{Compression, CopyFormat, CopyOptions, CredentialRef};
 pub use credential::{CreateCredential, DropCredential};
@@ -64,3 +67,4 @@ pub use system::AlterSystem;
 pub use unload::{Unload, UnloadOptions};
 pub use upkeep::{Analyze, Vacuum};
 pub use user::{AlterUser, CreateUser, DropUser, UserOptions};
+pub use window::{WindowClause, windows_of};

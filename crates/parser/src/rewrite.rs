@@ -68,18 +68,21 @@ fn put(tokens: &mut Vec<TokenWithSpan>, at: usize, replaced: usize, with: &[Toke
 /// Refuses what sqlparser would read as something else: `SELECT STREAM a` as a column named stream, SUBSCRIBE as a
 /// table, and a clause that begins where a name should stand.
 pub(crate) fn refuse(piece: &Piece) -> Result<()> {
+    let is_pump = matches!(piece.tokens.as_slice(), [create, pump, ..]
+        if is_word(&create.token, "CREATE") && is_word(&pump.token, "PUMP"));
     for (index, pair) in piece.tokens.windows(2).enumerate() {
         let [first, second] = pair else { continue };
         let third = piece.tokens.get(index + 2).map(|token| &token.token);
-        let what = if is_word(&first.token, "SELECT") && is_word(&second.token, "STREAM") && begins_item(third) {
-            "SELECT STREAM"
-        } else if is_word(&first.token, "FOR") && is_word(&second.token, "SUBSCRIBE") {
-            "SUBSCRIBE"
-        } else if announces_name(&first.token) && CLAUSE_WORDS.iter().any(|word| is_word(&second.token, word)) {
-            return Err(fault::syntax_at(piece, index + 1));
-        } else {
-            continue;
-        };
+        let what =
+            if !is_pump && is_word(&first.token, "SELECT") && is_word(&second.token, "STREAM") && begins_item(third) {
+                "SELECT STREAM"
+            } else if is_word(&first.token, "FOR") && is_word(&second.token, "SUBSCRIBE") {
+                "SUBSCRIBE"
+            } else if announces_name(&first.token) && CLAUSE_WORDS.iter().any(|word| is_word(&second.token, word)) {
+                return Err(fault::syntax_at(piece, index + 1));
+            } else {
+                continue;
+            };
         return Err(Error::new(Kind::Unsupported, format!("{what} is not supported")).at(piece.char_of(index + 1)));
     }
     Ok(())

@@ -8,6 +8,7 @@ use tidegate_core::{Error, Kind, Result};
 use crate::batch::{self, AlterJobQueue, CreateComputeEnvironment, CreateJobDefinition, CreateJobQueue, DropName};
 use crate::cluster;
 use crate::consume::Consume;
+use crate::continuous::{self, AlterPump, CreateMaterializedView, CreatePump, DropContinuous};
 use crate::copy::Copy;
 use crate::credential::{CreateCredential, DropCredential};
 use crate::cursor::Cursor;
@@ -22,6 +23,7 @@ use crate::system::AlterSystem;
 use crate::unload::Unload;
 use crate::upkeep::{self, Analyze, Vacuum};
 use crate::user::{AlterUser, CreateUser, DropUser};
+use crate::window;
 
 /// One statement.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +48,18 @@ pub enum Statement {
     ResumeDelivery(ObjectName),
     /// FLUSH DELIVERY STREAM.
     FlushDelivery(ObjectName),
+    /// CREATE MATERIALIZED VIEW.
+    CreateMaterializedView(CreateMaterializedView),
+    /// DROP MATERIALIZED VIEW.
+    DropMaterializedView(DropContinuous),
+    /// REFRESH MATERIALIZED VIEW.
+    RefreshMaterializedView(ObjectName),
+    /// CREATE PUMP.
+    CreatePump(CreatePump),
+    /// ALTER PUMP.
+    AlterPump(AlterPump),
+    /// DROP PUMP.
+    DropPump(DropContinuous),
     /// CREATE COMPUTE ENVIRONMENT.
     CreateComputeEnvironment(CreateComputeEnvironment),
     /// DROP COMPUTE ENVIRONMENT.
@@ -106,6 +120,12 @@ const HEADS: &[(&[&str], Rule)] = &[
     (&["PAUSE", "DELIVERY", "STREAM"], delivery::pause),
     (&["RESUME", "DELIVERY", "STREAM"], delivery::resume),
     (&["FLUSH", "DELIVERY", "STREAM"], delivery::flush),
+    (&["CREATE", "MATERIALIZED", "VIEW"], CreateMaterializedView::parse),
+    (&["DROP", "MATERIALIZED", "VIEW"], continuous::drop_view),
+    (&["REFRESH", "MATERIALIZED", "VIEW"], continuous::refresh),
+    (&["CREATE", "PUMP"], CreatePump::parse),
+    (&["ALTER", "PUMP"], continuous::alter_pump),
+    (&["DROP", "PUMP"], continuous::drop_pump),
     (&["CREATE", "COMPUTE", "ENVIRONMENT"], CreateComputeEnvironment::parse),
     (&["DROP", "COMPUTE", "ENVIRONMENT"], batch::drop_environment),
     (&["CREATE", "JOB", "QUEUE"], CreateJobQueue::parse),
@@ -140,8 +160,6 @@ const REFUSED: &[&[&str]] = &[
     &["CREATE", "CONSUMER"],
     &["ALTER", "CONSUMER"],
     &["DROP", "CONSUMER"],
-    &["CREATE", "PUMP"],
-    &["DROP", "PUMP"],
     &["CREATE", "ACCESS", "KEY"],
     &["DROP", "ACCESS", "KEY"],
     &["CREATE", "EXTERNAL", "SCHEMA"],
@@ -164,7 +182,9 @@ pub fn parse(piece: &Piece) -> Result<Statement> {
         return Ok(consume);
     }
     rewrite::refuse(piece)?;
-    let mut cursor = Cursor::over(piece, rewrite::tokens(piece));
+    let mut tokens = rewrite::tokens(piece);
+    window::rewrite(piece, &mut tokens)?;
+    let mut cursor = Cursor::over(piece, tokens);
     let statement = statement(&mut cursor)?;
     cursor.finish()?;
     Ok(statement)
@@ -278,7 +298,7 @@ mod tests {
             ("SELECT 1 2", Kind::Syntax, 10, "syntax error at or near \"2\""),
             ("SELECT STREAM a FROM t", Kind::Unsupported, 8, "SELECT STREAM is not supported"),
             ("DECLARE c CURSOR FOR SUBSCRIBE TO t", Kind::Unsupported, 22, "SUBSCRIBE is not supported"),
-            ("CREATE PUMP p AS SELECT 1", Kind::Unsupported, 1, "CREATE PUMP is not supported"),
+            ("CREATE SNAPSHOT s", Kind::Unsupported, 1, "CREATE SNAPSHOT is not supported"),
             ("CREATE TABLE t (a int,, b int)", Kind::Syntax, 23, "syntax error at or near \",\""),
         ]);
         assert_eq!(parse_one("SELECT 1; SELECT 2").unwrap_err().position(), Some(11));

@@ -6,7 +6,7 @@ use crate::scope::undefined_schema;
 use crate::work::Work;
 use std::sync::Arc;
 use tidegate_catalog::{
-    Change, Column, Delivery, Object, Relation, RelationKind, Schema, Space, SqlType, User, ViewSpec,
+    Change, Column, ContinuousQuery, Delivery, Object, Relation, RelationKind, Schema, Space, SqlType, User, ViewSpec,
 };
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::{self, ObjectName, ObjectType};
@@ -183,6 +183,17 @@ pub fn refuse_if_needed(work: &Work<'_>, relation: &Relation, _cascade: bool) ->
         delivery.spec.source == relation.oid
             || matches!(delivery.spec.target, tidegate_catalog::DeliveryTarget::Table(oid) if oid == relation.oid)
     };
+    let reads = |query: &&ContinuousQuery| query.spec.source == relation.oid || query.spec.target == relation.oid;
+    if let Some(query) = work.state().all::<ContinuousQuery>().find(reads) {
+        let (noun, name) = (relation.kind.noun(), &relation.name);
+        let what = if query.spec.view { "materialized view" } else { "pump" };
+        let message = format!("cannot drop {noun} {name} because {what} {} depends on it", query.name);
+        return Err(Error::new(Kind::DependentObjects, message).hint(format!(
+            "DROP {} {} first.",
+            what.to_uppercase(),
+            query.name
+        )));
+    }
     match work.state().all::<Delivery>().find(needs) {
         Some(delivery) => {
             let message = format!(

@@ -129,6 +129,7 @@ impl Engine {
             settings: Arc::default(),
             system_columns: false,
             consumed: None,
+            stand_in: None,
             places_of: None,
             task_bytes: None,
             depth: 0,

@@ -50,7 +50,7 @@ pub use fault::{carried, from_datafusion};
 pub use outcome::{CopyIn, Notice, Outcome, RowsTag, TxStatus};
 pub use parameter::{Prepared, bind};
 pub use planner::{Planner, shown_schema};
-pub use scope::{Consumed, Scope, undefined_table};
+pub use scope::{Consumed, Scope, StandIn, undefined_table};
 pub use service::{Service, SystemTable, TableSink};
 pub use session::Session;
 pub use spread::Spread;

@@ -8,6 +8,7 @@ use crate::pg;
 use crate::planner::Planner;
 use crate::service::SystemTable;
 use crate::temporary;
+use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemTable, SchemaProvider, TableProvider};
 use datafusion::datasource::ViewTable;
@@ -34,6 +35,15 @@ pub struct Consumed {
     pub upto: Option<Arc<BTreeMap<u32, u64>>>,
 }
 
+/// Rows that are in memory already, in the place of a stream's.
+#[derive(Debug, Clone)]
+pub struct StandIn {
+    /// The stream.
+    pub stream: Oid,
+    /// Its rows, with its own columns and then the system columns, in as many parts as may run at one time.
+    pub parts: Arc<Vec<Vec<RecordBatch>>>,
+}
+
 /// What a statement sees. Clones are cheap.
 #[derive(Clone)]
 pub struct Scope {
@@ -57,6 +67,8 @@ pub struct Scope {
     pub system_columns: bool,
     /// For CONSUME and deliveries: the part of a stream that is read.
     pub consumed: Option<Consumed>,
+    /// For continuous queries: the rows that have just come.
+    pub stand_in: Option<StandIn>,
     /// For DML: the table whose rows show their places.
     pub places_of: Option<Oid>,
     /// Bytes of a scan from which on another task is worth it, on another node; None: this node works alone.

@@ -199,6 +199,7 @@ impl Session {
             settings: Arc::new(self.variables.all()),
             system_columns: false,
             consumed: None,
+            stand_in: None,
             places_of: None,
             task_bytes: self.task_bytes()?,
             depth: 0,
@@ -508,7 +509,7 @@ async fn copy_out(scope: &Scope, copy: &tidegate_parser::Copy) -> Result<Outcome
 }
 
 /// Asks the services, then what every relation has in common.
-async fn dispatch(work: &mut Work<'_>, statement: &Statement, values: &[ScalarValue]) -> Result<Outcome> {
+pub(crate) async fn dispatch(work: &mut Work<'_>, statement: &Statement, values: &[ScalarValue]) -> Result<Outcome> {
     let engine = work.engine().clone();
     for service in engine.services() {
         if let Some(outcome) = service.execute(work, statement, values).await? {

@@ -1,7 +1,7 @@
 //! A statement's work: the session it is done for, and the transaction that takes its changes.
 
 use crate::engine::Engine;
-use crate::outcome::Notice;
+use crate::outcome::{Notice, Outcome};
 use crate::planner::Planner;
 use crate::scope::Scope;
 use crate::service::TableSink;
@@ -35,6 +35,12 @@ impl Work<'_> {
     /// The state with the transaction's changes, those of this statement included.
     pub fn state(&self) -> &Arc<State> {
         self.transaction.state()
+    }
+
+    /// Performs another statement as a part of this one.
+    pub async fn perform(&mut self, sql: &str) -> Result<Outcome> {
+        let statement = tidegate_parser::parse_one(sql)?;
+        Box::pin(crate::session::dispatch(self, &statement, &[])).await
     }
 
     /// The relation of a name; 42P01.

@@ -7,8 +7,10 @@
 //! 2. It is durable, and readable from the shard's tail in memory.
 //! 3. The sealer writes tails as Parquet [`segment`]s, typed columns beside the raw bytes.
 //! 4. A reader goes by index: [`Streams::position`] finds where it begins, [`Streams::read`] goes on from there.
+//!    [`backlog`] is what it has not read yet.
 //! 5. What is older than the retention is trimmed, and its objects go when nobody reads them.
 
+pub mod backlog;
 mod batch;
 mod sealer;
 pub mod segment;

@@ -2,8 +2,10 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::time::Instant;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 use tidegate_core::{Error, Kind, Result, Settings};
+use tokio::process::{Child, Command};
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 use crate::serve::Server;
@@ -19,6 +21,12 @@ const FILES: &[(&str, &[u8])] = &[
     ("planes.jsonl", include_bytes!("../../../sql/demo/planes.jsonl")),
     ("weather.orc", include_bytes!("../../../sql/demo/weather.orc")),
 ];
+
+/// How long workers may take to join.
+const WORKERS_WAIT: Duration = Duration::from_secs(10);
+
+/// Width of a plan that is shown.
+const PLAN_CHARS_MAX: usize = 130;
 
 /// Rows of a result that are shown.
 const ROWS_SHOWN_MAX: usize = 20;
@@ -45,6 +53,8 @@ async fn run(settings: Settings, folder: &Path, exit: bool) -> Result<()> {
         "Tidegate {} on a throw-away directory. SQL on port {sql}, HTTP on port {http}.\n",
         env!("CARGO_PKG_VERSION")
     ))?;
+    // Ended with this process: workers of a tour keep nothing.
+    let _workers = [worker(&server, folder, 1)?, worker(&server, folder, 2)?];
     let toured = tour(sql, folder).await;
     if let (Ok(()), false) = (&toured, exit) {
         let ended = crate::serve::ended()?;
@@ -55,6 +65,20 @@ async fn run(settings: Settings, folder: &Path, exit: bool) -> Result<()> {
     }
     server.stop().await?;
     toured
+}
+
+/// A process of its own that joins the server.
+fn worker(server: &Server, folder: &Path, number: usize) -> Result<Child> {
+    let leader = format!("127.0.0.1:{}", server.cluster_port());
+    Command::new(std::env::current_exe()?)
+        .args(["worker", "--leader", &leader, "--data"])
+        .arg(folder.join(format!("worker-{number}")))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| Error::from(error).context("a worker of the tour"))
 }
 
 /// The usual ports, or free ones where they are taken.
@@ -72,6 +96,7 @@ async fn tour(port: u16, folder: &Path) -> Result<()> {
     let target = format!("host=127.0.0.1 port={port} user=admin dbname=dev application_name=demo");
     let (client, connection) = tokio_postgres::connect(&target, NoTls).await.map_err(Error::internal)?;
     let connection = tokio::spawn(connection);
+    wait_for_workers(&client).await?;
     let begun = Instant::now();
     for piece in pieces(SCRIPT) {
         show(&client, &piece.replace("$DEMO", &folder.display().to_string()), &piece).await?;
@@ -79,6 +104,20 @@ async fn tour(port: u16, folder: &Path) -> Result<()> {
     say(&format!("\nThe tour took {:.1} s.", begun.elapsed().as_secs_f64()))?;
     drop(client);
     connection.await.map_err(Error::internal)?.map_err(Error::internal)
+}
+
+/// Waits until both have joined, but not for ever: the tour goes on without them.
+async fn wait_for_workers(client: &Client) -> Result<()> {
+    let until = Instant::now() + WORKERS_WAIT;
+    let active = "SELECT count(*) FROM tidegate.nodes WHERE role = 'core' AND state = 'ACTIVE'";
+    while Instant::now() < until {
+        let row = client.query_one(active, &[]).await.map_err(Error::internal)?;
+        if row.get::<_, i64>(0) == 2 {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    say("The workers of the tour have not joined; their queries run on the leader.")
 }
 
 /// The script's statements, each with the comment above it.
@@ -113,7 +152,7 @@ async fn show(client: &Client, sql: &str, shown: &str) -> Result<()> {
     if rows.is_empty() {
         return say(&format!("--> {tag} in {seconds:.2} s"));
     }
-    let table = aligned(&rows);
+    let table = if sql.contains("EXPLAIN") { lines(&rows) } else { aligned(&rows) };
     say(&format!("{table}({} rows in {seconds:.2} s)", rows.len() - 1))
 }
 
@@ -122,6 +161,13 @@ fn rate(count: u64, seconds: f64) -> String {
         0..1000 => format!("done, {count} rows"),
         _ => format!("{count} rows, {:.0} a second,", count as f64 / seconds.max(1e-9)),
     }
+}
+
+/// A plan, line by line, as far as a page is wide.
+fn lines(rows: &[Vec<String>]) -> String {
+    let plans = rows.iter().skip(1).filter_map(|row| row.last());
+    let lines = plans.flat_map(|plan| plan.lines()).filter(|line| !line.trim().is_empty());
+    lines.map(|line| format!("{}\n", line.chars().take(PLAN_CHARS_MAX).collect::<String>())).collect()
 }
 
 /// Rows under their names, as psql shows them.

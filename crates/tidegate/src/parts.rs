@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tidegate_batch::{BatchService, Jobs};
 use tidegate_catalog::{Catalog, Janitor};
 use tidegate_cluster::{Cluster, ClusterService};
+use tidegate_continuous::{Continuous, ContinuousService};
 use tidegate_core::{Clock, Result, Rng, Settings};
 use tidegate_delivery::{Deliveries, DeliveryService};
 use tidegate_lake::{LakeService, restore_settings};
@@ -28,6 +29,7 @@ pub struct Parts {
     pub deliveries: Deliveries,
     /// Workers.
     pub cluster: Cluster,
+    continuous: Continuous,
     jobs: Jobs,
     janitor: Arc<Janitor>,
 }
@@ -47,6 +49,7 @@ impl Parts {
         let spread = Some(Arc::new(cluster.clone()) as Arc<dyn Spread>);
         let engine = Engine::new(settings.clone(), rng, catalog.clone(), stores, objects, spread)?;
         let deliveries = Deliveries::new(engine.clone());
+        let continuous = Continuous::new(engine.clone());
         let jobs = Jobs::new(engine.clone(), directory.batch(), sql);
         let services: Vec<Arc<dyn Service>> = vec![
             Arc::new(StreamService::new(streams.clone())),
@@ -54,11 +57,12 @@ impl Parts {
             // Before the lake, which takes every path.
             Arc::new(BatchService::new(jobs.clone())),
             Arc::new(ClusterService::new(cluster.clone())),
+            Arc::new(ContinuousService::new(continuous.clone())),
             Arc::new(LakeService),
             Arc::new(Warehouse),
         ];
         engine.plug(services);
-        Ok(Parts { catalog, engine, streams, deliveries, cluster, jobs, janitor })
+        Ok(Parts { catalog, engine, streams, deliveries, cluster, continuous, jobs, janitor })
     }
 
     /// Starts what works on its own until the token is cancelled.
@@ -72,6 +76,7 @@ impl Parts {
             flush,
             tokio::spawn(self.streams.clone().keep_sealed(shutdown.clone())),
             tokio::spawn(self.deliveries.clone().run(shutdown.clone())),
+            tokio::spawn(self.continuous.clone().run(shutdown.clone())),
             tokio::spawn(self.jobs.clone().run(shutdown.clone())),
             tokio::spawn(Arc::clone(&self.janitor).run(shutdown.clone())),
         ]

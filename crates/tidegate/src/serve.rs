@@ -46,6 +46,7 @@ pub struct Server {
     parts: Parts,
     sql_port: u16,
     http_port: u16,
+    cluster_port: u16,
     shutdown: CancellationToken,
     ports: Vec<JoinHandle<Result<()>>>,
     work: Vec<JoinHandle<()>>,
@@ -78,7 +79,7 @@ impl Server {
         ];
         directory.write_ports(sql_port, http_port, Some(cluster_port))?;
         tracing::info!(sql = sql_port, http = http_port, cluster = cluster_port, data = %directory.path().display(), "ready");
-        Ok(Server { directory, parts, sql_port, http_port, shutdown, ports, work })
+        Ok(Server { directory, parts, sql_port, http_port, cluster_port, shutdown, ports, work })
     }
 
     /// The port that speaks Postgres' protocol.
@@ -89,6 +90,11 @@ impl Server {
     /// The port that speaks HTTP.
     pub fn http_port(&self) -> u16 {
         self.http_port
+    }
+
+    /// The port that workers join on.
+    pub fn cluster_port(&self) -> u16 {
+        self.cluster_port
     }
 
     /// Lets what runs come to its end, and writes down what restarting would otherwise replay.

@@ -44,7 +44,13 @@ impl StreamService {
 impl Service for StreamService {
     async fn provider(&self, scope: &Scope, relation: &Relation) -> Result<Option<Arc<dyn TableProvider>>> {
         match &relation.kind {
-            RelationKind::Stream(spec) => Ok(Some(Arc::new(StreamTable::new(&self.streams, scope, relation, spec)?))),
+            RelationKind::Stream(spec) => {
+                let table = StreamTable::new(&self.streams, scope, relation, spec)?;
+                match scope.stand_in.as_ref().filter(|stand_in| stand_in.stream == relation.oid) {
+                    Some(stand_in) => Ok(Some(Arc::new(table.stood_in_for(stand_in)?))),
+                    None => Ok(Some(Arc::new(table))),
+                }
+            }
             _ => Ok(None),
         }
     }

@@ -2,11 +2,11 @@
 
 use crate::fault::carried;
 use crate::formats::{Compression, FileFormat, FileScan};
-use crate::scope::{Consumed, Scope};
+use crate::scope::{Consumed, Scope, StandIn};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
-use datafusion::catalog::{Session, TableProvider};
+use datafusion::catalog::{MemTable, Session, TableProvider};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::error::Result as EngineResult;
@@ -20,7 +20,7 @@ use datafusion::physical_plan::union::UnionExec;
 use object_store::ObjectMeta;
 use std::fmt;
 use std::sync::Arc;
-use tidegate_catalog::{Chunk, RecordsBuilder, Relation, Segment, Shard, ShardSpec, State, StreamSpec};
+use tidegate_catalog::{Chunk, Oid, RecordsBuilder, Relation, Segment, Shard, ShardSpec, State, StreamSpec};
 use tidegate_core::{Error, Result};
 use tidegate_storage::S3Access;
 use tidegate_stream::{Decoder, Streams, batch, full_schema, rows_from, segment};
@@ -67,6 +67,20 @@ impl StreamTable {
             part,
             runtime: Arc::clone(scope.engine.runtime()),
         })
+    }
+
+    /// A table of rows that are in memory already, under the columns that a statement sees.
+    pub fn stood_in_for(&self, stand_in: &StandIn) -> Result<MemTable> {
+        let shown: Vec<usize> = (0..self.schema.fields().len()).collect();
+        let part = |batches: &Vec<RecordBatch>| batches.iter().map(|batch| batch.project(&shown)).collect();
+        let parts = stand_in.parts.iter().map(part).collect::<std::result::Result<Vec<_>, _>>();
+        let parts = parts.map_err(Error::internal)?;
+        MemTable::try_new(Arc::clone(&self.schema), parts).map_err(crate::from_datafusion)
+    }
+
+    /// The stream.
+    pub fn oid(&self) -> Oid {
+        self.relation.oid
     }
 
     fn start_of(&self, shard: &Shard) -> u64 {

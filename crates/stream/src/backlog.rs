@@ -1,8 +1,7 @@
-//! The buffer of a delivery: the part of its stream that it has not delivered. It is a range of the log, and nothing is
-//! kept twice.
+//! What a reader of a stream has not read yet: a range of the log's positions, and nothing is kept twice.
 
 use std::collections::BTreeMap;
-use tidegate_catalog::{Delivery, Oid, Shard, State};
+use tidegate_catalog::{Oid, Shard, State};
 
 /// By shard, the index of the first record and of the one after the last.
 pub type Range = BTreeMap<u32, (u64, u64)>;
@@ -31,21 +30,20 @@ struct Piece {
     arrival_ms: i64,
 }
 
-/// What waits for a delivery, in the order in which it came and up to about so many bytes.
-pub fn load(delivery: &Delivery, state: &State, bytes_max: u64) -> Load {
-    let shards = state.shards(delivery.spec.source);
-    let pieces = shards.map(|shard| {
-        let from = delivery.state.cursor.get(&shard.spec.number).copied().unwrap_or(0);
+/// What waits for a reader of a stream, in the order in which it came and up to about so many bytes. `cursor` says where
+/// the reader stands, by shard.
+pub fn load(state: &State, stream: Oid, cursor: &BTreeMap<u32, u64>, bytes_max: u64) -> Load {
+    let pieces = state.shards(stream).map(|shard| {
+        let from = cursor.get(&shard.spec.number).copied().unwrap_or(0);
         pieces(shard, from.max(shard.oldest))
     });
     fill(pieces, bytes_max)
 }
 
-/// Records that a delivery is behind.
-pub fn behind(delivery: &Delivery, state: &State) -> u64 {
-    let shards = state.shards(delivery.spec.source);
-    let waiting = shards.map(|shard| {
-        let cursor = delivery.state.cursor.get(&shard.spec.number).copied().unwrap_or(0);
+/// Records that a reader is behind.
+pub fn behind(state: &State, stream: Oid, cursor: &BTreeMap<u32, u64>) -> u64 {
+    let waiting = state.shards(stream).map(|shard| {
+        let cursor = cursor.get(&shard.spec.number).copied().unwrap_or(0);
         shard.next.saturating_sub(cursor.max(shard.oldest))
     });
     waiting.sum()

@@ -1,0 +1,105 @@
+//! Continuous queries: what was asked, and how far they are.
+
+use crate::object::Oid;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A pump or a materialized view: a query over one stream whose rows go into a table or a stream as records come.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ContinuousQuery {
+    /// Its number.
+    pub oid: Oid,
+    /// Its name: a pump's own, a view's with its schema.
+    pub name: String,
+    /// Counts its changes.
+    pub revision: u64,
+    /// When it was made, in milliseconds of the Unix epoch.
+    pub created_ms: i64,
+    /// What was asked.
+    pub spec: ContinuousSpec,
+    /// What was decided.
+    pub state: ContinuousState,
+}
+
+/// What the user asked of a continuous query.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ContinuousSpec {
+    /// It is a materialized view: its table goes with it.
+    pub view: bool,
+    /// It goes on by itself; a view without waits for REFRESH.
+    pub auto: bool,
+    /// The stream it reads.
+    pub source: Oid,
+    /// The query, as text.
+    pub query: String,
+    /// search_path when it was made: names in the query are looked up so for ever.
+    pub search_path: Vec<String>,
+    /// The table or stream that takes its rows.
+    pub target: Oid,
+    /// The columns of the target that they fill, by place; empty: all, in order.
+    #[serde(default)]
+    pub columns: Vec<usize>,
+    /// The windows that it groups by; None: each record gives its rows at once.
+    #[serde(default)]
+    pub window: Option<Window>,
+}
+
+/// Windows over event time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// The column of event time.
+    pub column: String,
+    /// From one window's start to the next one's, in microseconds.
+    pub slide_us: i64,
+    /// From its start to its end, in microseconds.
+    pub size_us: i64,
+}
+
+/// What was decided for a continuous query; durable.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ContinuousState {
+    /// By shard, the index of the first record that has not had its part in what was written. Records of windows that
+    /// are open are before it and are read again after a restart, from `open_from` on.
+    pub cursor: BTreeMap<u32, u64>,
+    /// By shard, the index of the first record that an open window may need.
+    #[serde(default)]
+    pub open_from: BTreeMap<u32, u64>,
+    /// By shard, up to which event time it is complete, in microseconds of the Unix epoch.
+    #[serde(default)]
+    pub watermarks: BTreeMap<u32, i64>,
+    /// Up to which event time windows are closed, in microseconds of the Unix epoch.
+    #[serde(default)]
+    pub closed_us: Option<i64>,
+    /// Stopped by ALTER PUMP.
+    #[serde(default)]
+    pub stopped: bool,
+    /// Why it waits, for people; empty while it works.
+    #[serde(default)]
+    pub reason: String,
+    /// Records read in all.
+    #[serde(default)]
+    pub records: u64,
+    /// Rows written in all.
+    #[serde(default)]
+    pub rows: u64,
+    /// Records that came after their windows had closed.
+    #[serde(default)]
+    pub late: u64,
+    /// The last of them.
+    #[serde(default)]
+    pub late_records: Vec<LateRecord>,
+    /// When it last wrote, in milliseconds of the Unix epoch.
+    #[serde(default)]
+    pub written_ms: i64,
+}
+
+/// A record that came after its windows had closed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LateRecord {
+    /// The shard, as shown.
+    pub shard_id: String,
+    /// Its sequence number.
+    pub sequence_number: String,
+    /// Its event time, in microseconds of the Unix epoch.
+    pub event_us: i64,
+}

@@ -1,0 +1,117 @@
+//! Event time: how far each shard is, and which records come too late.
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
+use std::collections::BTreeMap;
+use tidegate_catalog::{LateRecord, Window};
+use tidegate_core::{Error, Result};
+use tidegate_stream::shard_number;
+
+/// Records that came late, at most so many of them, and how many there were.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Late {
+    /// How many.
+    pub count: u64,
+    /// The last of them.
+    pub records: Vec<LateRecord>,
+}
+
+/// Late records that are remembered.
+pub const LATE_RECORDS_MAX: usize = 100;
+
+/// What a column holds, as microseconds of the Unix epoch.
+pub fn microseconds(column: &ArrayRef) -> Result<ArrayRef> {
+    cast(column, &DataType::Timestamp(TimeUnit::Microsecond, None)).map_err(Error::internal)
+}
+
+/// Raises the watermarks of shards by the times that a batch's records make them complete to.
+pub fn advance(marks: &mut BTreeMap<u32, i64>, batch: &RecordBatch, times: &ArrayRef) -> Result<()> {
+    let times = microseconds(times)?;
+    let times = times.as_primitive::<TimestampMicrosecondType>();
+    let shards = column(batch, "shard_id")?;
+    let shards = cast(shards, &DataType::Utf8).map_err(Error::internal)?;
+    let shards = shards.as_string::<i32>();
+    let mut from = 0;
+    // Records of a shard stand together.
+    while from < batch.num_rows() {
+        let shard = shards.value(from);
+        let until = (from..batch.num_rows()).find(|row| shards.value(*row) != shard).unwrap_or(batch.num_rows());
+        let most = arrow::compute::max(&times.slice(from, until - from));
+        if let (Some(most), Some(number)) = (most, shard_number(shard)) {
+            let mark = marks.entry(number).or_insert(most);
+            *mark = (*mark).max(most);
+        }
+        from = until;
+    }
+    Ok(())
+}
+
+/// The end of the last window that holds an event time.
+pub fn last_end(window: &Window, event_us: i64) -> i64 {
+    let start = event_us.div_euclid(window.slide_us.max(1)).saturating_mul(window.slide_us.max(1));
+    start.saturating_add(window.size_us)
+}
+
+/// The records of a batch whose windows have all closed, and the end of the last window of any of the others.
+pub fn late(window: &Window, batch: &RecordBatch, closed_us: Option<i64>) -> Result<(Late, Option<i64>)> {
+    let times = microseconds(column(batch, &window.column)?)?;
+    let times = times.as_primitive::<TimestampMicrosecondType>();
+    let ends = arrow::compute::max(times).map(|most| last_end(window, most));
+    let Some(closed_us) = closed_us else { return Ok((Late::default(), ends)) };
+    if arrow::compute::min(times).is_none_or(|least| last_end(window, least) > closed_us) {
+        return Ok((Late::default(), ends));
+    }
+    let text = |name: &str| cast(column(batch, name)?, &DataType::Utf8).map_err(Error::internal);
+    let (shards, sequences) = (text("shard_id")?, text("sequence_number")?);
+    let (shards, sequences) = (shards.as_string::<i32>(), sequences.as_string::<i32>());
+    let mut late = Late::default();
+    for (row, time) in times.iter().enumerate() {
+        let Some(event_us) = time.filter(|time| last_end(window, *time) <= closed_us) else { continue };
+        late.count += 1;
+        if late.records.len() >= LATE_RECORDS_MAX {
+            late.records.remove(0);
+        }
+        let (shard_id, sequence_number) = (shards.value(row).to_string(), sequences.value(row).to_string());
+        late.records.push(LateRecord { shard_id, sequence_number, event_us });
+    }
+    Ok((late, ends))
+}
+
+fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
+    batch.column_by_name(name).ok_or_else(|| Error::internal(format_args!("a batch of a stream has no column {name}")))
+}
+
+/// Up to which event time everything is there: what the slowest shard says that may still say something.
+pub fn watermark(marks: &BTreeMap<u32, i64>, is_silent: impl Fn(u32) -> bool) -> Option<i64> {
+    let speaking = marks.iter().filter(|(shard, _)| !is_silent(**shard)).map(|(_, mark)| *mark).min();
+    speaking.or_else(|| marks.values().max().copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_end() {
+        let tumble = Window { column: "at".into(), slide_us: 10, size_us: 10 };
+        let hop = Window { column: "at".into(), slide_us: 5, size_us: 20 };
+        let cases =
+            [(&tumble, 0, 10), (&tumble, 9, 10), (&tumble, 10, 20), (&tumble, -1, 0), (&hop, 7, 25), (&hop, -3, 15)];
+        for (window, event_us, end) in cases {
+            assert_eq!(last_end(window, event_us), end, "{window:?} {event_us}");
+        }
+    }
+
+    #[test]
+    fn the_slowest_shard_that_speaks_says_how_far() {
+        let marks = BTreeMap::from([(0, 50), (1, 20), (2, 90)]);
+        let silent = |which: &'static [u32]| move |shard| which.contains(&shard);
+        let cases: [(&'static [u32], Option<i64>); 4] =
+            [(&[], Some(20)), (&[1], Some(50)), (&[0, 1], Some(90)), (&[0, 1, 2], Some(90))];
+        for (which, expected) in cases {
+            assert_eq!(watermark(&marks, silent(which)), expected, "{which:?}");
+        }
+        assert_eq!(watermark(&BTreeMap::new(), |_| false), None);
+    }
+}

@@ -1,0 +1,196 @@
+//! Statements of continuous queries.
+
+use crate::engine::Continuous;
+use crate::state::stopped;
+use crate::{spec, view};
+use async_trait::async_trait;
+use datafusion::common::ScalarValue;
+use std::collections::BTreeMap;
+use tidegate_catalog::{
+    Change, ContinuousQuery, ContinuousSpec, ContinuousState, Oid, Relation, RelationKind, Space, State,
+};
+use tidegate_core::{Error, Kind, Result};
+use tidegate_parser::ast::ObjectName;
+use tidegate_parser::{AlterPump, CreateMaterializedView, CreatePump, DropContinuous, Statement, name_parts};
+use tidegate_query::{Outcome, Service, SystemTable, Work, ddl, insert};
+
+/// Continuous queries of a server, each of which takes a turn whenever records come.
+const QUERIES_MAX: usize = 1000;
+
+/// Continuous queries as a service of the engine.
+pub struct ContinuousService {
+    continuous: Continuous,
+}
+
+impl ContinuousService {
+    /// Over those of the server.
+    pub fn new(continuous: Continuous) -> Self {
+        ContinuousService { continuous }
+    }
+
+    async fn refresh(&self, work: &mut Work<'_>, name: &ObjectName) -> Result<()> {
+        work.refuse_in_block("REFRESH MATERIALIZED VIEW")?;
+        let (query, _) = view_of(work, name)?;
+        self.continuous.refresh(query.oid).await?;
+        work.see_newest();
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Service for ContinuousService {
+    async fn execute(&self, work: &mut Work<'_>, statement: &Statement, _: &[ScalarValue]) -> Result<Option<Outcome>> {
+        match statement {
+            Statement::CreateMaterializedView(create) => create_view(work, create).await?,
+            Statement::DropMaterializedView(drop) => drop_view(work, drop).await?,
+            Statement::RefreshMaterializedView(name) => self.refresh(work, name).await?,
+            Statement::CreatePump(create) => create_pump(work, create).await?,
+            Statement::AlterPump(alter) => alter_pump(work, alter).await?,
+            Statement::DropPump(drop) => drop_pump(work, drop).await?,
+            _ => return Ok(None),
+        }
+        Ok(Some(Outcome::Done { tag: statement.command_tag() }))
+    }
+
+    fn system_tables(&self) -> Vec<SystemTable> {
+        view::system_tables(&self.continuous)
+    }
+}
+
+fn made(work: &Work<'_>, name: String, spec: ContinuousSpec) -> Result<ContinuousQuery> {
+    if work.state().all::<ContinuousQuery>().count() >= QUERIES_MAX {
+        let message = format!("there are {QUERIES_MAX} materialized views and pumps at most");
+        return Err(Error::new(Kind::LimitExceeded, message));
+    }
+    let oid = work.engine().catalog().next_oid()?;
+    // From the oldest record that is kept, as deliveries do.
+    let state = ContinuousState { cursor: BTreeMap::new(), ..ContinuousState::default() };
+    Ok(ContinuousQuery { oid, name, revision: 1, created_ms: work.engine().clock().now_ms(), spec, state })
+}
+
+async fn create_view(work: &mut Work<'_>, create: &CreateMaterializedView) -> Result<()> {
+    let what = format!("materialized view {}", create.name);
+    if work.scope.find_parts(&name_parts(&create.name)).is_some() && create.if_not_exists {
+        work.notice(format!("relation \"{}\" already exists, skipping", create.name));
+        return Ok(());
+    }
+    let scope = work.scope.lasting();
+    let checked = spec::check(&scope, &what, &create.query).await?;
+    let table = format!("CREATE TABLE {} AS SELECT * FROM ({}) AS made WHERE false", create.name, create.query);
+    work.perform(&table).await?;
+    let target = work.relation(&create.name)?;
+    let spec = ContinuousSpec {
+        view: true,
+        auto: create.auto_refresh,
+        source: checked.source.oid,
+        query: create.query.clone(),
+        search_path: scope.search_path,
+        target: target.oid,
+        columns: Vec::new(),
+        window: checked.window,
+    };
+    let query = made(work, work.state().shown(&target), spec)?;
+    work.push(vec![Change::put(query)])
+}
+
+async fn create_pump(work: &mut Work<'_>, create: &CreatePump) -> Result<()> {
+    if work.state().find(Space::ContinuousQuery, &create.name).is_some() {
+        if create.if_not_exists {
+            work.notice(format!("pump \"{}\" already exists, skipping", create.name));
+            return Ok(());
+        }
+        return Err(Error::new(Kind::DuplicateObject, format!("pump \"{}\" already exists", create.name)));
+    }
+    let target = work.relation(&create.target)?;
+    // 42809 for what takes no rows.
+    work.sink(&target)?.abort().await;
+    let scope = work.scope.lasting();
+    let checked = spec::check(&scope, &format!("pump {}", create.name), &create.query).await?;
+    if checked.source.oid == target.oid {
+        return Err(Error::new(Kind::InvalidDefinition, format!("pump {} would read what it writes", create.name)));
+    }
+    let columns = columns(&target, create, checked.width)?;
+    let spec = ContinuousSpec {
+        view: false,
+        auto: true,
+        source: checked.source.oid,
+        query: create.query.clone(),
+        search_path: scope.search_path,
+        target: target.oid,
+        columns,
+        window: checked.window,
+    };
+    let query = made(work, create.name.clone(), spec)?;
+    work.push(vec![Change::put(query)])
+}
+
+/// The columns of the target that a pump fills.
+fn columns(target: &Relation, create: &CreatePump, width: usize) -> Result<Vec<usize>> {
+    let target = tidegate_query::stream_sql::insertable(target);
+    let columns = insert::chosen_idents(&target, &create.columns)?;
+    if width > columns.len() {
+        return Err(Error::new(Kind::Syntax, "INSERT has more expressions than target columns"));
+    }
+    if width < columns.len() && !create.columns.is_empty() {
+        return Err(Error::new(Kind::Syntax, "INSERT has more target columns than expressions"));
+    }
+    Ok(columns.into_iter().take(width).collect())
+}
+
+/// The pump of a name; 42704.
+fn pump<'a>(state: &'a State, name: &str) -> Result<&'a ContinuousQuery> {
+    let missing = || Error::new(Kind::UndefinedObject, format!("pump \"{name}\" does not exist"));
+    state.named::<ContinuousQuery>(name).filter(|query| !query.spec.view).ok_or_else(missing)
+}
+
+async fn alter_pump(work: &mut Work<'_>, alter: &AlterPump) -> Result<()> {
+    let changes = |work: &Work<'_>| {
+        let step = stopped(pump(work.state(), &alter.name)?, !alter.start);
+        Ok(step.map(Change::put).into_iter().collect())
+    };
+    work.change(&format!("pump \"{}\"", alter.name), changes).await
+}
+
+async fn drop_pump(work: &mut Work<'_>, drop: &DropContinuous) -> Result<()> {
+    let name = name_parts(&drop.name).pop().unwrap_or_default();
+    let changes = |work: &Work<'_>| pump(work.state(), &name).map(|query| vec![dropped(query)]);
+    match work.change(&format!("pump \"{name}\""), changes).await {
+        Err(error) if drop.if_exists && error.kind() == Kind::UndefinedObject => {
+            work.notice(format!("pump \"{name}\" does not exist, skipping"));
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+fn dropped(query: &ContinuousQuery) -> Change {
+    Change::Drop { oid: query.oid, revision: query.revision }
+}
+
+/// The materialized view of a name, and its table. 42P01, or 42809 for another relation.
+fn view_of(work: &Work<'_>, name: &ObjectName) -> Result<(ContinuousQuery, Relation)> {
+    let relation = work.relation(name)?;
+    match of_table(work.state(), relation.oid) {
+        Some(query) if matches!(relation.kind, RelationKind::Table(_)) => Ok((query.clone(), relation)),
+        _ => Err(Error::new(Kind::WrongObjectType, format!("\"{}\" is not a materialized view", relation.name))),
+    }
+}
+
+fn of_table(state: &State, table: Oid) -> Option<&ContinuousQuery> {
+    state.all::<ContinuousQuery>().find(|query| query.spec.view && query.spec.target == table)
+}
+
+async fn drop_view(work: &mut Work<'_>, drop: &DropContinuous) -> Result<()> {
+    let (_, table) = match view_of(work, &drop.name) {
+        Err(error) if drop.if_exists && error.kind() == Kind::UndefinedTable => {
+            work.notice(format!("materialized view \"{}\" does not exist, skipping", drop.name));
+            return Ok(());
+        }
+        other => other?,
+    };
+    let changes = |work: &Work<'_>| Ok(of_table(work.state(), table.oid).map(dropped).into_iter().collect());
+    work.change(&format!("materialized view {}", drop.name), changes).await?;
+    let table = work.state().relation(table.oid).cloned().unwrap_or(table);
+    ddl::refuse_if_needed(work, &table, false)?;
+    ddl::drop_one(work, &table)
+}
