@@ -105,20 +105,7 @@ fn health_metrics_and_sigterm() {
 #[test]
 fn a_second_server_on_the_same_directory_is_refused() {
     let server = Server::start();
-    let output = Command::new(harness::BINARY)
-        .args([
-            "serve",
-            "--sql-listen",
-            "127.0.0.1:0",
-            "--http-listen",
-            "127.0.0.1:0",
-            "--cluster-listen",
-            "127.0.0.1:0",
-            "--data",
-        ])
-        .arg(server.data())
-        .output()
-        .unwrap();
+    let output = harness::serve(&server.data()).output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
     assert!(text.contains("in use by another tidegate"), "{text}");

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::{Error, Kind, Result, Rng, Settings};
-use tidegate_storage::Stores;
+use tidegate_storage::{Egress, Stores};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
@@ -57,7 +57,7 @@ impl Worker {
         let limit = u64::try_from(settings.whole("storage_limit")).ok().filter(|limit| *limit > 0);
         let limit = limit.unwrap_or(STORAGE_LIMIT_BYTES);
         let runtime = runtime(settings, folder, limit)?;
-        let tasks = Tasks::new(Arc::new(Stores::new()), runtime, Channels::new(&secret)?)?;
+        let tasks = Tasks::new(Arc::new(Stores::within(Egress::of(settings))), runtime, Channels::new(&secret)?)?;
         let told = Beat {
             id: id(folder, rng)?,
             role: role.word().to_string(),

@@ -316,10 +316,11 @@ impl Continuous {
         let is_silent = |number: u32| {
             let read = live.progress.cursor.get(&number).copied().unwrap_or(0);
             let all_read = state.shard(query.spec.source, number).is_none_or(|shard| read >= shard.next);
-            let heard_ms = live.heard_ms.get(&number).copied().unwrap_or(now_ms);
-            all_read && heard_ms.saturating_add(SILENT_MS) <= now_ms
+            let heard_ms = live.heard_ms.get(&number);
+            all_read && heard_ms.is_none_or(|heard_ms| heard_ms.saturating_add(SILENT_MS) <= now_ms)
         };
-        let watermark = event::watermark(&live.progress.watermarks, is_silent);
+        let shards = state.shards(query.spec.source).map(|shard| shard.spec.number);
+        let watermark = event::watermark(shards, &live.progress.watermarks, is_silent);
         let closed_us = watermark.max(live.progress.closed_us);
         let Some(now_us) = closed_us.filter(|closed_us| live.progress.closed_us < Some(*closed_us)) else {
             return Ok(Vec::new());

@@ -82,10 +82,20 @@ fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
     batch.column_by_name(name).ok_or_else(|| Error::internal(format_args!("a batch of a stream has no column {name}")))
 }
 
-/// Up to which event time everything is there: what the slowest shard says that may still say something.
-pub fn watermark(marks: &BTreeMap<u32, i64>, is_silent: impl Fn(u32) -> bool) -> Option<i64> {
-    let speaking = marks.iter().filter(|(shard, _)| !is_silent(**shard)).map(|(_, mark)| *mark).min();
-    speaking.or_else(|| marks.values().max().copied())
+/// Up to which event time everything is there: what the slowest shard says that may still say something. One that has
+/// records and has said nothing yet holds all the others.
+pub fn watermark(
+    shards: impl Iterator<Item = u32>,
+    marks: &BTreeMap<u32, i64>,
+    is_silent: impl Fn(u32) -> bool,
+) -> Option<i64> {
+    let speaking: Vec<Option<i64>> =
+        shards.filter(|shard| !is_silent(*shard)).map(|shard| marks.get(&shard).copied()).collect();
+    match speaking.is_empty() {
+        true => marks.values().max().copied(),
+        // None is less than any time.
+        false => speaking.into_iter().min().flatten(),
+    }
 }
 
 #[cfg(test)]
@@ -106,12 +116,17 @@ mod tests {
     #[test]
     fn the_slowest_shard_that_speaks_says_how_far() {
         let marks = BTreeMap::from([(0, 50), (1, 20), (2, 90)]);
-        let silent = |which: &'static [u32]| move |shard| which.contains(&shard);
-        let cases: [(&'static [u32], Option<i64>); 4] =
-            [(&[], Some(20)), (&[1], Some(50)), (&[0, 1], Some(90)), (&[0, 1, 2], Some(90))];
-        for (which, expected) in cases {
-            assert_eq!(watermark(&marks, silent(which)), expected, "{which:?}");
+        let cases: [(&[u32], Option<i64>); 5] = [
+            (&[3], Some(20)),
+            (&[1, 3], Some(50)),
+            (&[0, 1, 3], Some(90)),
+            (&[0, 1, 2, 3], Some(90)),
+            // Shard 3 has records, and none has been read.
+            (&[], None),
+        ];
+        for (silent, expected) in cases {
+            assert_eq!(watermark(0..4, &marks, |shard| silent.contains(&shard)), expected, "{silent:?}");
         }
-        assert_eq!(watermark(&BTreeMap::new(), |_| false), None);
+        assert_eq!(watermark(0..4, &BTreeMap::new(), |_| true), None);
     }
 }

@@ -6,6 +6,7 @@
 use crate::{Error, Kind, Result};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 /// Who may change a setting, and when.
@@ -89,6 +90,13 @@ pub const SETTINGS: &[Setting] = &[
         "Address of the HTTP port: the AWS protocols, /healthz, /metrics.",
     ),
     setting(
+        "http_proxy",
+        "",
+        Scope::Start,
+        Shape::Text,
+        "URL of the proxy that COPY, UNLOAD, deliveries and external scans go through; empty is none.",
+    ),
+    setting(
         "log_format",
         "auto",
         Scope::Start,
@@ -135,6 +143,13 @@ pub const SETTINGS: &[Setting] = &[
         "Size at which a new log file is begun, in MiB.",
     ),
     setting("zone", "", Scope::Start, Shape::Text, "The zone that this node stands in."),
+    setting(
+        "egress_allowlist",
+        "",
+        Scope::System,
+        Shape::Text,
+        "Hosts that COPY, UNLOAD, deliveries and external scans may reach, with commas; empty is all.",
+    ),
     setting(
         "query_memory_limit",
         "0",
@@ -262,6 +277,13 @@ pub const SETTINGS: &[Setting] = &[
 #[derive(Clone, Default)]
 pub struct Settings {
     given: Arc<RwLock<BTreeMap<&'static str, String>>>,
+}
+
+/// Without the values: one of them is a secret.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").finish_non_exhaustive()
+    }
 }
 
 /// Finds a row by name, in any case.

@@ -8,7 +8,7 @@ use crate::fault;
 use crate::piece::{Piece, is_word};
 
 /// Words with which no table and no item of a list begins; sqlparser would take them as names.
-const CLAUSE_WORDS: &[&str] = &[
+pub(crate) const CLAUSE_WORDS: &[&str] = &[
     "FROM",
     "WHERE",
     "GROUP",

@@ -9,6 +9,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use tidegate_core::{Error, Kind, Result};
 
 use crate::piece::{Piece, is_word};
+use crate::rewrite::CLAUSE_WORDS;
 use crate::split::split;
 
 /// Puts the subqueries in the place of windows. 42601 for one that is not written as it must be.
@@ -27,6 +28,9 @@ pub(crate) fn rewrite(piece: &Piece, tokens: &mut Vec<TokenWithSpan>) -> Result<
     }
     Ok(())
 }
+
+/// Words with which a join begins, or what follows it.
+const JOIN_WORDS: &[&str] = &["INNER", "LEFT", "RIGHT", "FULL", "CROSS", "NATURAL", "WINDOW"];
 
 /// A window of a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,30 +138,7 @@ impl Window {
 /// Whether a name follows.
 fn is_named(tokens: &[TokenWithSpan], at: usize) -> bool {
     match tokens.get(at).map(|token| &token.token) {
-        Some(word @ Token::Word(_)) => {
-            let clauses = [
-                "WHERE",
-                "GROUP",
-                "HAVING",
-                "ORDER",
-                "LIMIT",
-                "OFFSET",
-                "FETCH",
-                "UNION",
-                "INTERSECT",
-                "EXCEPT",
-                "JOIN",
-                "INNER",
-                "LEFT",
-                "RIGHT",
-                "FULL",
-                "CROSS",
-                "NATURAL",
-                "ON",
-                "WINDOW",
-            ];
-            !clauses.iter().any(|clause| is_word(word, clause))
-        }
+        Some(word @ Token::Word(_)) => !CLAUSE_WORDS.iter().chain(JOIN_WORDS).any(|clause| is_word(word, clause)),
         _ => false,
     }
 }

@@ -36,6 +36,9 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
         DataFusionError::SchemaError(inner, _) => from_schema(&inner),
         DataFusionError::SQL(inner, _) => from_parser(&inner),
         DataFusionError::ArrowError(inner, _) => from_text(&inner.to_string(), Kind::Internal),
+        DataFusionError::ResourcesExhausted(message) if message.contains("exceeded the allowable limit") => {
+            Error::new(Kind::DiskFull, message).hint("Raise storage_limit, or let the statement read less at once.")
+        }
         DataFusionError::ResourcesExhausted(message) => Error::new(Kind::OutOfMemory, message)
             .hint("Raise query_memory_limit, or let the statement read less at once."),
         DataFusionError::NotImplemented(message) => Error::new(Kind::Unsupported, message),

@@ -261,6 +261,7 @@ impl Session {
     pub async fn finish_copy(&mut self, copy: Box<dyn CopyIn>) -> Result<String> {
         let (tag, changes) = copy.finish().await?;
         let transaction = self.transaction.as_mut().ok_or_else(|| Error::internal("no transaction is open"))?;
+        crate::work::refuse_views(transaction.state(), &changes)?;
         transaction.push(changes)?;
         self.commit_implicit().await?;
         Ok(tag)

@@ -7,7 +7,7 @@ use crate::scope::Scope;
 use crate::service::TableSink;
 use datafusion::execution::SendableRecordBatchStream;
 use std::sync::Arc;
-use tidegate_catalog::{Change, Relation, State, Transaction};
+use tidegate_catalog::{Change, ContinuousQuery, Relation, State, Transaction};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{ast, name_parts};
 
@@ -24,6 +24,21 @@ pub struct Work<'a> {
     pub in_block: bool,
     /// What the client is told.
     pub notices: &'a mut Vec<Notice>,
+}
+
+/// 42809 when a statement would change the rows of a materialized view: its query does.
+pub fn refuse_views(state: &State, changes: &[Change]) -> Result<()> {
+    let touched = changes.iter().filter_map(|change| match change {
+        Change::AddFiles { table, .. } | Change::RemoveFiles { table, .. } => Some(*table),
+        _ => None,
+    });
+    for table in touched {
+        if let Some(view) = state.all::<ContinuousQuery>().find(|query| query.spec.view && query.spec.target == table) {
+            let message = format!("cannot change materialized view \"{}\"", view.name);
+            return Err(Error::new(Kind::WrongObjectType, message).hint("Its rows come from the stream it reads."));
+        }
+    }
+    Ok(())
 }
 
 impl Work<'_> {
@@ -50,6 +65,7 @@ impl Work<'_> {
 
     /// Adds changes to the transaction.
     pub fn push(&mut self, changes: Vec<Change>) -> Result<()> {
+        refuse_views(self.state(), &changes)?;
         self.transaction.push(changes)?;
         self.scope.state = Arc::clone(self.transaction.state());
         Ok(())

@@ -11,7 +11,7 @@ use tidegate_delivery::{Deliveries, DeliveryService};
 use tidegate_lake::{LakeService, restore_settings};
 use tidegate_query::stream_sql::{RecordCodec, StreamService};
 use tidegate_query::{Engine, Service, Spread};
-use tidegate_storage::{DataDir, Stores};
+use tidegate_storage::{DataDir, Egress, Stores};
 use tidegate_stream::Streams;
 use tidegate_warehouse::{DeltaLog, Warehouse};
 use tokio::task::JoinHandle;
@@ -38,7 +38,7 @@ impl Parts {
     /// Opens what a data directory holds. `sql` and `cluster` are where these ports listen.
     pub fn open(directory: &DataDir, settings: &Settings, sql: SocketAddr, cluster: SocketAddr) -> Result<Self> {
         let (clock, rng) = (Clock::system(), Rng::system());
-        let stores = Arc::new(Stores::new());
+        let stores = Arc::new(Stores::within(Egress::of(settings)));
         let exporter = Arc::new(DeltaLog::new(Arc::clone(&stores), clock.clone()));
         let catalog = Catalog::open(directory, settings, clock, exporter)?;
         restore_settings(&catalog.state(), settings);

@@ -1,11 +1,13 @@
 //! Object stores: durable local files and S3, found by URL and kept by bucket and access.
 
+mod egress;
 mod error;
 mod local;
 mod remove;
 mod s3;
 mod url;
 
+pub use self::egress::Egress;
 pub use self::error::object_error;
 pub use local::DurableLocal;
 pub use s3::S3Access;
@@ -49,6 +51,7 @@ pub struct BucketAccess {
 pub struct Stores {
     local: Arc<DurableLocal>,
     buckets: Mutex<HashMap<(String, S3Access), Arc<dyn ObjectStore>>>,
+    egress: Egress,
 }
 
 impl Default for Stores {
@@ -58,9 +61,14 @@ impl Default for Stores {
 }
 
 impl Stores {
-    /// Without any connection yet.
+    /// Without any connection yet, and allowed to reach any host.
     pub fn new() -> Self {
-        Stores { local: Arc::new(DurableLocal::new()), buckets: Mutex::new(HashMap::new()) }
+        Stores::within(Egress::default())
+    }
+
+    /// Without any connection yet; what is not allowed is not reached.
+    pub fn within(egress: Egress) -> Self {
+        Stores { local: Arc::new(DurableLocal::new()), buckets: Mutex::new(HashMap::new()), egress }
     }
 
     /// The place that `s3://bucket/key`, `file:///path` or `/path` names. Nothing is asked over the network.
@@ -70,6 +78,7 @@ impl Stores {
                 Ok(Place { store: self.local.clone(), path, registry_url: registry("file:///")? })
             }
             Location::S3 { bucket, path } => {
+                self.egress.check(&access.host(&bucket), url)?;
                 let registry_url = registry(&format!("tidegate-s3-{}://{bucket}", access.fingerprint()))?;
                 Ok(Place { store: self.bucket(bucket, access, url)?, path, registry_url })
             }
@@ -92,7 +101,7 @@ impl Stores {
         if let Some(store) = buckets.get(&key) {
             return Ok(store.clone());
         }
-        let store: Arc<dyn ObjectStore> = Arc::new(s3::open(&key.0, access, url)?);
+        let store: Arc<dyn ObjectStore> = Arc::new(s3::open(&key.0, access, self.egress.proxy(), url)?);
         if buckets.len() >= STORES_MAX {
             buckets.clear();
         }

@@ -1,5 +1,6 @@
 //! S3 and what speaks like it: the access to a bucket, and a client with small limits.
 
+use super::egress::host_of;
 use md5::{Digest, Md5};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
@@ -51,6 +52,21 @@ impl fmt::Debug for S3Access {
 }
 
 impl S3Access {
+    /// The host that is asked for a bucket, with its port where it has one of its own.
+    pub(super) fn host(&self, bucket: &str) -> String {
+        match &self.endpoint {
+            Some(endpoint) => host_of(endpoint),
+            None => {
+                let region = self.region.as_deref().unwrap_or(REGION_DEFAULT);
+                if self.path_style {
+                    format!("s3.{region}.amazonaws.com")
+                } else {
+                    format!("{bucket}.s3.{region}.amazonaws.com")
+                }
+            }
+        }
+    }
+
     /// The same for the same access on every node, and another for any other.
     pub(super) fn fingerprint(&self) -> String {
         let mut hash = Md5::new();
@@ -69,7 +85,12 @@ impl S3Access {
 }
 
 /// A client for a bucket. Connects when it is first used.
-pub(super) fn open(bucket: &str, access: &S3Access, url: &str) -> Result<AmazonS3> {
+pub(super) fn open(bucket: &str, access: &S3Access, proxy: Option<String>, url: &str) -> Result<AmazonS3> {
+    let options = ClientOptions::new()
+        .with_allow_http(true)
+        .with_connect_timeout(CONNECT_SECONDS_MAX)
+        .with_timeout(REQUEST_SECONDS_MAX);
+    let options = proxy.into_iter().fold(options, |options, proxy| options.with_proxy_url(proxy));
     let builder = credentials(access)?
         .with_bucket_name(bucket)
         .with_retry(RetryConfig {
@@ -77,12 +98,7 @@ pub(super) fn open(bucket: &str, access: &S3Access, url: &str) -> Result<AmazonS
             max_retries: RETRIES_MAX,
             retry_timeout: RETRY_SECONDS_MAX,
         })
-        .with_client_options(
-            ClientOptions::new()
-                .with_allow_http(true)
-                .with_connect_timeout(CONNECT_SECONDS_MAX)
-                .with_timeout(REQUEST_SECONDS_MAX),
-        );
+        .with_client_options(options);
     let builder = place(builder, bucket, access)?;
     builder.build().map_err(|error| super::object_error(error, url))
 }
