@@ -60,10 +60,12 @@ UNLOAD ('SELECT origin, carrier, sum(flights) AS flights, sum(late) AS late FROM
   TO 'file://$DEMO/out/' FORMAT AS PARQUET PARTITION BY (origin);
 SELECT count(*) AS rows, sum(flights) AS flights FROM 'file://$DEMO/out/**/*.parquet';
 
--- 9. Jobs: a queue, a definition as AWS writes it, and what a job printed. A job is a process here, with a log.
-CREATE COMPUTE ENVIRONMENT here TYPE MANAGED WITH (runner = 'process', max_vcpus = 2);
+-- 9. Jobs: a queue, a definition as AWS writes it, and what a job printed. A job runs in a container
+-- where a container engine answers that has the image or gets it, and is a process of this machine otherwise.
+CREATE COMPUTE ENVIRONMENT here TYPE MANAGED WITH (runner = '$RUNNER', max_vcpus = 2);
 CREATE JOB QUEUE reports PRIORITY 10 COMPUTE ENVIRONMENTS (here);
-CREATE JOB DEFINITION count_lines AS '{"type": "container", "containerProperties": {"image": "-", "command": ["sh", "-c", "wc -l < Ref::file"]}}';
+CREATE JOB DEFINITION count_lines AS '{"type": "container", "containerProperties": {"image": "busybox:1", "command": ["sh", "-c", "wc -l < Ref::file"],
+  "volumes": [{"name": "data", "host": {"sourcePath": "$DEMO"}}], "mountPoints": [{"sourceVolume": "data", "containerPath": "$DEMO", "readOnly": true}]}}';
 SELECT batch.submit_job('UA', 'reports', 'count_lines', parameters => '{"file": "$DEMO/airports.csv"}') AS job_id;
 SELECT batch.submit_job('DL', 'reports', 'count_lines', parameters => '{"file": "$DEMO/airlines.csv"}') AS job_id;
 

@@ -36,7 +36,8 @@ async fn submit(server: &Server, name: &str, script: &str, more: serde_json::Val
     row.unwrap_or_else(|error| panic!("{error:?}")).get(0)
 }
 
-async fn one(server: &Server, sql: &str) -> String {
+/// The first value of an answer.
+pub async fn one(server: &Server, sql: &str) -> String {
     let rows = server.connect().await.simple_query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     rows.iter()
         .find_map(|message| match message {
@@ -46,7 +47,8 @@ async fn one(server: &Server, sql: &str) -> String {
         .unwrap_or_default()
 }
 
-async fn wait_for(server: &Server, sql: &str, wanted: &str) {
+/// Asks until this is the answer.
+pub async fn wait_for(server: &Server, sql: &str, wanted: &str) {
     let until = Instant::now() + Duration::from_secs(SECONDS_MAX);
     loop {
         let found = one(server, sql).await;
@@ -166,5 +168,41 @@ fn a_server_that_stops_ends_its_jobs_and_one_that_starts_tries_them_again() {
         wait_for(&server, "SELECT status || ' ' || attempts FROM batch.jobs", "SUCCEEDED 2").await;
         let id = one(&server, "SELECT job_id FROM batch.jobs").await;
         assert_eq!(one(&server, &format!("SELECT line FROM batch.logs('{id}')")).await, "2");
+    });
+}
+
+#[test]
+fn a_job_talks_back_with_credentials_of_its_own() {
+    let mut server = Server::start();
+    harness::block_on(async {
+        set_up(&server, 1).await;
+        let script = "CREATE TABLE told (who text); ALTER USER admin PASSWORD 'open sesame'";
+        server.connect().await.batch_execute(script).await.unwrap();
+    });
+    server.set("auth=password");
+    server.restart();
+    harness::block_on(async {
+        assert!(harness::connect(server.sql).await.is_err(), "nobody else gets in without a password");
+        let config = format!("host=127.0.0.1 port={} user=admin password='open sesame' dbname=dev", server.sql);
+        let (client, connection) = tokio_postgres::connect(&config, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        let request = serde_json::json!({ "jobName": "tell", "jobQueue": "q", "jobDefinition": "sh", "parameters": { "script":
+            "echo $TIDEGATE_URL; psql -X $TIDEGATE_URL -c 'INSERT INTO told SELECT current_user'" } });
+        let id: String = client.query_one("SELECT batch.submit_job($1)", &[&request.to_string()]).await.unwrap().get(0);
+        let until = Instant::now() + Duration::from_secs(SECONDS_MAX);
+        loop {
+            let status: String = client.query_one("SELECT status FROM batch.jobs", &[]).await.unwrap().get(0);
+            if status == "SUCCEEDED" {
+                break;
+            }
+            assert!(status != "FAILED" && Instant::now() < until, "{status}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let told: String = client.query_one("SELECT who FROM told", &[]).await.unwrap().get(0);
+        assert_eq!(told, "admin");
+        let logs = "SELECT line FROM batch.logs($1) LIMIT 1";
+        let url: String = client.query_one(&logs.replace("$1", &format!("'{id}'")), &[]).await.unwrap().get(0);
+        let late = tokio_postgres::connect(&url, tokio_postgres::NoTls).await;
+        assert!(late.is_err(), "what was lent to a job ends with it");
     });
 }

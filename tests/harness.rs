@@ -66,6 +66,11 @@ impl Server {
         self.folder.path().join("server.log")
     }
 
+    /// Gives it another setting from its next start on.
+    pub fn set(&mut self, setting: &str) {
+        self.settings.push(setting.to_string());
+    }
+
     /// Starts the process without waiting until it answers.
     pub fn launch(&mut self) {
         // Ports of an earlier life would be taken for those of this one.

@@ -13,6 +13,7 @@
 
 mod batch;
 mod cluster;
+mod containers;
 mod continuous;
 mod demo;
 mod door;

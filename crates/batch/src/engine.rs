@@ -1,17 +1,18 @@
 //! The loop around the pure steps: one task looks at all jobs, and each attempt is a task of its own.
 
+use crate::container::ContainerEngine;
 use crate::log_file::{self, LogFile};
-use crate::process::{self, Gated};
-use crate::state::{Cause, End, ended, not_begun, running};
-use crate::watch::{Facts, Watch};
-use crate::{schedule, spec};
+use crate::runner::{self, Gated};
+use crate::state::{Cause, End, ended, running};
+use crate::watch::Facts;
+use crate::{recovery, schedule, spec};
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate_catalog::{Catalog, Change, Job, JobStatus, ProcessMark, Rounds};
+use tidegate_catalog::{Catalog, Change, ComputeEnvironment, Job, JobStatus, Object, Rounds, Runner};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_query::Engine;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 const LOOK_INTERVAL_MAX_MS: i64 = 60_000;
 /// Wait after a step could not be made durable.
 const RETRY_MS: i64 = 1000;
+/// Where jobs find the SQL port: containers share the network of the machine.
+const HOST: &str = "127.0.0.1";
 /// Wait before orphans are looked for again.
 const ORPHANS_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -62,10 +65,10 @@ impl Jobs {
 
     /// Runs jobs until the token is cancelled; then ends those that run.
     pub async fn run(self, stop: CancellationToken) {
-        if stop.run_until_cancelled(self.recover()).await.is_none() {
+        let mut rounds = Rounds::new(self.catalog(), LOOK_INTERVAL);
+        if stop.run_until_cancelled(self.recover(&mut rounds, &stop)).await.is_none() {
             return;
         }
-        let mut rounds = Rounds::new(self.catalog(), LOOK_INTERVAL);
         while rounds.next(&stop).await {
             let wait_ms = match self.look(&mut rounds, &stop).await {
                 Ok(()) => LOOK_INTERVAL_MAX_MS,
@@ -79,32 +82,46 @@ impl Jobs {
         rounds.finish().await;
     }
 
-    /// What ran when the server was killed is ended, and counted as lost; what was only prepared waits again. Nothing is
-    /// scheduled before all of it is gone, so that no attempt runs twice at one time.
-    async fn recover(&self) {
-        let state = self.catalog().state();
-        let open: Vec<&Job> = state.all::<Job>().filter(|job| job.state.status.holds_a_place()).collect();
-        let attempts = || open.iter().filter_map(|job| job.state.attempts.last());
-        let ids: HashSet<String> = attempts().map(|attempt| attempt.id.clone()).collect();
-        let marks: Vec<ProcessMark> = attempts().filter_map(|attempt| attempt.process).collect();
-        let mut found = if ids.is_empty() { 0 } else { process::end_orphans(&ids, &marks).await };
-        while found > 0 {
+    /// Ends what ran when the server was killed. Processes are gone before anything is scheduled; containers may have to
+    /// wait for their engine, and their jobs with them.
+    async fn recover(&self, rounds: &mut Rounds, stop: &CancellationToken) {
+        let lost = recovery::lost(&self.catalog().state());
+        for (place, jobs) in lost.containers {
+            let ids = jobs.iter().filter_map(|job| job.state.attempts.last()).map(|attempt| attempt.id.clone());
+            self.0.begun.lock().extend(ids);
+            let (own, stop) = (self.clone(), stop.clone());
+            rounds.spawn(async move {
+                stop.run_until_cancelled(own.recover_containers(&place, &jobs)).await;
+            });
+        }
+        loop {
+            let found = recovery::end_processes(&lost.processes).await;
+            if found == 0 {
+                break;
+            }
             tracing::info!(processes = found, "ending what jobs left running when the server ended");
             tokio::time::sleep(ORPHANS_INTERVAL).await;
-            found = process::end_orphans(&ids, &marks).await;
         }
-        for job in &open {
+        self.note_lost(&lost.processes).await;
+    }
+
+    async fn recover_containers(&self, place: &ComputeEnvironment, jobs: &[Job]) {
+        while let Err(error) = recovery::end_containers(&self.catalog().state(), place).await {
+            tracing::warn!(environment = %place.name, %error, jobs = jobs.len(), "what jobs left running cannot be ended yet");
+            tokio::time::sleep(Duration::from_millis(RETRY_MS.unsigned_abs())).await;
+        }
+        self.note_lost(jobs).await;
+    }
+
+    async fn note_lost(&self, jobs: &[Job]) {
+        for job in jobs {
             let now_ms = self.now_ms();
-            let lost = End { cause: Cause::HostLost, exit_code: None };
             let id = job.state.attempts.last().map(|attempt| attempt.id.clone()).unwrap_or_default();
-            let step = |job: &Job| match job.state.status {
-                JobStatus::Starting => Some(not_begun(job)),
-                _ => ended(job, &id, &lost, now_ms),
-            };
-            while let Err(error) = self.advance(job, step).await {
+            while let Err(error) = self.advance(job, |job| recovery::step(job, &id, now_ms)).await {
                 tracing::warn!(job = %job.name, %error, "a job that was lost cannot be noted, and is tried again");
                 tokio::time::sleep(Duration::from_millis(RETRY_MS.unsigned_abs())).await;
             }
+            self.0.begun.lock().remove(&id);
         }
     }
 
@@ -155,8 +172,10 @@ impl Jobs {
     async fn attempt(self, job: Job, id: String, stop: CancellationToken) {
         let end = self.perform(&job, &id, &stop).await.unwrap_or_else(|error| {
             tracing::warn!(job = %job.name, %error, "an attempt of a job could not be started");
-            End { cause: Cause::NotStarted(error.message().to_string()), exit_code: None }
+            Some(End { cause: Cause::NotStarted(error.message().to_string()), exit_code: None })
         });
+        // What was only being prepared when the server stopped is found by the next start.
+        let Some(end) = end else { return };
         let now_ms = self.now_ms();
         while let Err(error) = self.advance(&job, |job| ended(job, &id, &end, now_ms)).await {
             tracing::warn!(job = %job.name, %error, "the end of a job cannot be noted, and is tried again");
@@ -171,35 +190,59 @@ impl Jobs {
         self.0.begun.lock().remove(&id);
     }
 
-    async fn perform(&self, job: &Job, id: &str, stop: &CancellationToken) -> Result<End> {
+    /// Fetches, prepares and runs an attempt. None: the server stops, and nothing has begun.
+    async fn perform(&self, job: &Job, id: &str, stop: &CancellationToken) -> Result<Option<End>> {
         let number = job.state.attempts.len();
-        let folder = log_file::folder(&self.0.folder, job);
-        let own = folder.join(format!("{number}.dir"));
+        let place = self.place(job)?;
+        if let Some(image) = job.spec.container.image.as_ref().filter(|_| place.runner == Runner::Container) {
+            let engine = ContainerEngine::connect(place.docker_host.as_deref()).await?;
+            match stop.run_until_cancelled(engine.fetch(image)).await {
+                Some(Ok(())) => {}
+                Some(Err(error)) => {
+                    let cause = Cause::NotPulled(error.message().to_string());
+                    return Ok(Some(End { cause, exit_code: None }));
+                }
+                None => return Ok(None),
+            }
+        }
+        let own = log_file::folder(&self.0.folder, job).join(format!("{number}.dir"));
         tokio::fs::create_dir_all(&own).await.map_err(|error| Error::from(error).context(own.display()))?;
         let log = LogFile::create(&log_file::path(&self.0.folder, job, number), self.0.engine.clock().clone()).await?;
-        let variables = spec::variables(&self.catalog().state(), job, id, self.0.port);
-        let gated = process::prepare(&job.spec.command, &variables, &own)?;
+        let pass = self.0.engine.lend(&job.spec.user);
+        let variables = spec::variables(&place, job, id, pass.url(HOST, self.0.port));
+        let gated = runner::prepare(&place, &job.spec, &variables, &own).await?;
         let end = self.open(job, id, gated, log, stop).await;
         // What is left there keeps nobody from going on.
         drop(tokio::fs::remove_dir_all(&own).await);
-        end
+        end.map(Some)
     }
 
-    /// Notes the process, opens its gate, and watches it to its end.
+    fn place(&self, job: &Job) -> Result<ComputeEnvironment> {
+        let oid = job.state.attempts.last().map(|attempt| attempt.environment).unwrap_or_default();
+        match self.catalog().state().object(oid).map(|object| object.as_ref()) {
+            Some(Object::ComputeEnvironment(place)) => Ok(place.clone()),
+            _ => Err(Error::new(Kind::UndefinedObject, "its compute environment has been dropped")),
+        }
+    }
+
+    /// Notes what runs it, opens its gate, and watches it to its end.
     async fn open(&self, job: &Job, id: &str, gated: Gated, log: LogFile, stop: &CancellationToken) -> Result<End> {
-        let (now_ms, mark) = (self.now_ms(), gated.mark);
-        let begin = |job: &Job| running(job, id, mark, now_ms).filter(|job| job.state.stop.is_none());
-        if !self.advance(job, begin).await? {
-            return Ok(End { cause: Cause::Stopped, exit_code: None });
+        let now_ms = self.now_ms();
+        let begin = |job: &Job| running(job, id, gated.mark(), now_ms).filter(|job| job.state.stop.is_none());
+        match self.advance(job, begin).await {
+            Ok(true) => {}
+            other => {
+                gated.discard().await;
+                return other.map(|_| End { cause: Cause::Stopped, exit_code: None });
+            }
         }
         let deadline_ms = job.spec.timeout_ms.map(|timeout_ms| now_ms.saturating_add(timeout_ms));
-        let watch = Watch::new(deadline_ms, job.spec.memory_mib.map(|mib| mib.saturating_mul(1 << 20)));
         let facts = || Facts {
             now_ms: self.now_ms(),
             memory_bytes: 0,
             stop: self.catalog().state().get::<Job>(job.oid).is_none_or(|job| job.state.stop.is_some()),
             shutdown: stop.is_cancelled(),
         };
-        Ok(gated.run(Arc::new(log), watch, facts).await)
+        Ok(gated.run(&job.spec, deadline_ms, log, facts).await)
     }
 }

@@ -9,20 +9,23 @@
 //! 3. `schedule`: pure, too: which jobs may go on, which get a place, and why the others wait.
 //! 4. `engine`: an attempt is a frame before its process exists, and its process is a frame before it may begin; what it
 //!    ended with is the third. After a crash, what still runs is ended before the scheduler looks at anything.
-//! 5. `process`: the runner, a group of processes behind a gate; `watch`: when it is ended; `procfs`: what the kernel
-//!    knows of it; `log_file`: what it prints.
+//! 5. `runner`: behind a gate, a group of processes (`process`) or a container (`container`); `watch`: when it is ended;
+//!    `procfs`: what the kernel knows of it; `log_file`: what it prints. `recovery`: what a crash has left of it.
 //! 6. `service`: statements and functions; `forms`: functions that are statements; `view` and `log_table`: schema `batch`.
 //!
 //! Specified by `tests/slt/batch`.
 
+mod container;
 mod engine;
 mod forms;
 mod log_file;
 mod log_table;
 mod process;
 mod procfs;
+mod recovery;
 mod request;
 mod retry;
+mod runner;
 mod schedule;
 mod service;
 mod spec;
@@ -31,5 +34,6 @@ mod submit;
 mod view;
 mod watch;
 
+pub use container::containers_run;
 pub use engine::Jobs;
 pub use service::BatchService;

@@ -72,14 +72,19 @@ impl LogFile {
         let (mut buffer, mut rest) = (vec![0; READ_BYTES], Vec::new());
         loop {
             let count = from.read(&mut buffer).await.unwrap_or(0);
-            rest.extend_from_slice(buffer.get(..count).unwrap_or_default());
-            let lines = cut(&mut rest, count == 0);
-            if let Err(error) = self.append(stream, &lines).await {
-                tracing::warn!(%error, "lines of a job's log are lost");
-            }
+            self.add(stream, &mut rest, buffer.get(..count).unwrap_or_default()).await;
             if count == 0 {
                 return;
             }
+        }
+    }
+
+    /// Adds the whole lines of what was printed, and keeps the rest; nothing more ends the last line.
+    pub async fn add(&self, stream: Stream, rest: &mut Vec<u8>, printed: &[u8]) {
+        rest.extend_from_slice(printed);
+        let lines = cut(rest, printed.is_empty());
+        if let Err(error) = self.append(stream, &lines).await {
+            tracing::warn!(%error, "lines of a job's log are lost");
         }
     }
 

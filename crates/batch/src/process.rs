@@ -38,7 +38,7 @@ const LOG_REST: Duration = Duration::from_secs(2);
 pub const ATTEMPT: &str = "TIDEGATE_ATTEMPT_ID";
 
 /// A process that waits for its gate to open. Dropping it ends it.
-pub struct Gated {
+pub struct GatedProcess {
     child: Child,
     attempts: HashSet<String>,
     /// Its number.
@@ -46,7 +46,7 @@ pub struct Gated {
 }
 
 /// Makes the process, which does nothing yet.
-pub fn prepare(command: &[String], variables: &BTreeMap<String, String>, folder: &Path) -> Result<Gated> {
+pub fn prepare(command: &[String], variables: &BTreeMap<String, String>, folder: &Path) -> Result<GatedProcess> {
     let child = Command::new(SHELL)
         .args(["-c", GATE, "tidegate-job"])
         .args(command)
@@ -63,10 +63,10 @@ pub fn prepare(command: &[String], variables: &BTreeMap<String, String>, folder:
     let process = child.id().and_then(procfs::process);
     let mark = process.map(|process| process.mark).or(child.id().map(|pid| ProcessMark { pid, started_ticks: 0 }));
     let mark = mark.ok_or_else(|| Error::internal("a process has ended before it began"))?;
-    Ok(Gated { child, attempts: variables.get(ATTEMPT).cloned().into_iter().collect(), mark })
+    Ok(GatedProcess { child, attempts: variables.get(ATTEMPT).cloned().into_iter().collect(), mark })
 }
 
-impl Gated {
+impl GatedProcess {
     /// Opens the gate, and stays until the command and all of its group have ended.
     pub async fn run(mut self, log: Arc<LogFile>, mut watch: Watch, facts: impl Fn() -> Facts) -> End {
         let group = self.mark.pid;

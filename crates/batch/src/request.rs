@@ -1,7 +1,7 @@
 //! The AWS JSON of job definitions and submissions, as it is given.
 //!
-//! A field that nothing here performs is refused by its name; one that is AWS's own and does no harm where jobs are
-//! processes is accepted, and told of.
+//! A field that nothing here performs is refused by its name; one that is about AWS's own machines does no harm, is
+//! accepted, and told of.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,24 +15,17 @@ const SUBMISSION_BYTES_MAX: usize = 30 << 10;
 /// Fields of a definition and of a submission that mean nothing here.
 const IDLE: &[&str] =
     &["platformCapabilities", "propagateTags", "schedulingPriority", "schedulingPriorityOverride", "tags"];
-/// Fields of a container that mean nothing to a process.
+/// Fields of a container that mean nothing here.
 const CONTAINER_IDLE: &[&str] = &[
     "ephemeralStorage",
     "executionRoleArn",
     "fargatePlatformConfiguration",
-    "image",
     "instanceType",
     "jobRoleArn",
     "linuxParameters",
     "logConfiguration",
-    "mountPoints",
     "networkConfiguration",
-    "privileged",
-    "readonlyRootFilesystem",
     "runtimePlatform",
-    "ulimits",
-    "user",
-    "volumes",
 ];
 
 type Rest = BTreeMap<String, Value>;
@@ -76,8 +69,70 @@ pub struct Container {
     pub vcpus: Option<u64>,
     /// MiB of memory, the old way.
     pub memory: Option<u64>,
+    /// The image's name.
+    pub image: Option<String>,
+    /// Who runs in it.
+    pub user: Option<String>,
+    /// With all rights over the machine.
+    #[serde(default)]
+    pub privileged: bool,
+    /// Its root cannot be written to.
+    #[serde(default)]
+    pub readonly_root_filesystem: bool,
+    /// Limits of the kernel.
+    #[serde(default)]
+    pub ulimits: Vec<GivenUlimit>,
+    /// Folders of the machine.
+    #[serde(default)]
+    pub volumes: Vec<Volume>,
+    /// Where they are seen.
+    #[serde(default)]
+    pub mount_points: Vec<MountPoint>,
     #[serde(flatten)]
     rest: Rest,
+}
+
+/// ulimits.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GivenUlimit {
+    /// `nofile` and others.
+    pub name: String,
+    /// What a process has.
+    pub soft_limit: i64,
+    /// How far it may raise it.
+    pub hard_limit: i64,
+}
+
+/// volumes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Volume {
+    /// By which mountPoints name it.
+    pub name: String,
+    /// On the machine.
+    pub host: Option<HostVolume>,
+}
+
+/// The host of a volume.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HostVolume {
+    /// A folder of the machine.
+    pub source_path: String,
+}
+
+/// mountPoints.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MountPoint {
+    /// A volume's name.
+    pub source_volume: String,
+    /// In the container.
+    pub container_path: String,
+    /// It cannot be written to.
+    #[serde(default)]
+    pub read_only: bool,
 }
 
 /// A variable of the environment.
@@ -227,8 +282,7 @@ fn idle(what: &str, rest: &Rest, container: Option<&Rest>) -> Result<Vec<String>
     all.extend(fields(container, CONTAINER_IDLE, "container."));
     match all.iter().find(|(_, known)| !known) {
         Some((name, _)) => Err(Error::new(Kind::Unsupported, format!("{what}: field {name} is not supported"))),
-        // An image is what every definition of a container has: there is nothing to tell.
-        None => Ok(all.into_iter().map(|(name, _)| name).filter(|name| name != "container.image").collect()),
+        None => Ok(all.into_iter().map(|(name, _)| name).collect()),
     }
 }
 
@@ -250,7 +304,7 @@ mod tests {
         let container = |fields: &str| format!(r#"{{"type": "container", "containerProperties": {{{fields}}}}}"#);
         let cases = [
             (container(r#""image": "busybox", "command": ["a"]"#), Ok(vec![])),
-            (container(r#""command": ["a"], "privileged": true, "volumes": []"#), Ok(vec!["container.privileged"])),
+            (container(r#""command": ["a"], "privileged": true, "jobRoleArn": "r"#), Ok(vec!["container.jobRoleArn"])),
             (container(r#""command": ["a"], "secrets": [{"name": "a", "valueFrom": "b"}]"#), Err(Kind::Unsupported)),
             (r#"{"tags": {"a": "b"}, "eksProperties": {}}"#.to_string(), Ok(vec!["tags"])),
             (r#"{"nodeProperties": {"numNodes": 2}}"#.to_string(), Err(Kind::Unsupported)),

@@ -1,5 +1,6 @@
 //! Statements and functions of jobs.
 
+use crate::container::ContainerEngine;
 use crate::engine::Jobs;
 use crate::log_table::LogTable;
 use crate::state::{cancelled, stopping, terminated};
@@ -8,7 +9,7 @@ use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use datafusion::common::ScalarValue;
 use std::sync::Arc;
-use tidegate_catalog::{Change, ComputeEnvironment, Job, JobDefinition, JobQueue, Oid, Space, State};
+use tidegate_catalog::{Change, ComputeEnvironment, Job, JobDefinition, JobQueue, Oid, Runner, Space, State};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{
     AlterJobQueue, CreateComputeEnvironment, CreateJobDefinition, CreateJobQueue, DropName, Options, Statement,
@@ -42,7 +43,7 @@ impl BatchService {
 #[async_trait]
 impl Service for BatchService {
     async fn execute(&self, work: &mut Work<'_>, statement: &Statement, _: &[ScalarValue]) -> Result<Option<Outcome>> {
-        if !perform(work, statement)? {
+        if !perform(work, statement).await? {
             return Ok(None);
         }
         Ok(Some(Outcome::Done { tag: statement.command_tag() }))
@@ -70,7 +71,7 @@ impl Service for BatchService {
             "terminate_job" => end(work, called, terminated).await,
             _ => {
                 let (statement, name) = forms::statement(called)?;
-                perform(work, &statement)?;
+                perform(work, &statement).await?;
                 Ok(name)
             }
         }
@@ -93,9 +94,9 @@ impl Service for BatchService {
 }
 
 /// Performs a statement. False: it is another service's.
-fn perform(work: &mut Work<'_>, statement: &Statement) -> Result<bool> {
+async fn perform(work: &mut Work<'_>, statement: &Statement) -> Result<bool> {
     match statement {
-        Statement::CreateComputeEnvironment(create) => create_environment(work, create)?,
+        Statement::CreateComputeEnvironment(create) => create_environment(work, create).await?,
         Statement::DropComputeEnvironment(drop) => drop_environment(work, drop)?,
         Statement::CreateJobQueue(create) => create_queue(work, create)?,
         Statement::AlterJobQueue(alter) => alter_queue(work, alter)?,
@@ -132,7 +133,7 @@ fn too_many(noun: &str, max: usize) -> Error {
     Error::new(Kind::LimitExceeded, format!("there are {max} {noun}s at most")).hint("Drop one that is not used.")
 }
 
-fn create_environment(work: &mut Work<'_>, create: &CreateComputeEnvironment) -> Result<()> {
+async fn create_environment(work: &mut Work<'_>, create: &CreateComputeEnvironment) -> Result<()> {
     const STATEMENT: &str = "CREATE COMPUTE ENVIRONMENT";
     allowed(&work.scope)?;
     spec::check_name("compute environment", &create.name)?;
@@ -144,10 +145,24 @@ fn create_environment(work: &mut Work<'_>, create: &CreateComputeEnvironment) ->
             .hint("The type is MANAGED."));
     }
     let mut options = create.options.clone();
-    let runner = options.take("runner").unwrap_or_else(|| "process".to_string()).to_lowercase();
-    if runner != "process" {
-        return Err(Error::new(Kind::Unsupported, format!("{STATEMENT}: runner '{runner}' is not supported"))
-            .hint("The runner is process."));
+    let runner = match options.take("runner").map(|word| word.to_lowercase()).as_deref() {
+        None | Some("process") => Runner::Process,
+        Some("container") => Runner::Container,
+        Some(other) => {
+            return Err(Error::new(Kind::Unsupported, format!("{STATEMENT}: runner '{other}' is not supported"))
+                .hint("The runner is process or container."));
+        }
+    };
+    let docker_host = options.take("docker_host");
+    if runner == Runner::Container {
+        // An environment that cannot run anything is told of now, not by its first job.
+        let connected = ContainerEngine::connect(docker_host.as_deref()).await;
+        connected.map_err(|error| error.context(STATEMENT))?;
+    } else if docker_host.is_some() {
+        return Err(Error::new(
+            Kind::InvalidParameter,
+            format!("{STATEMENT}: docker_host is for runner = 'container'"),
+        ));
     }
     let max_vcpus = match options.take("max_vcpus") {
         None => std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1)),
@@ -162,7 +177,7 @@ fn create_environment(work: &mut Work<'_>, create: &CreateComputeEnvironment) ->
     }
     let (oid, created_ms) = (work.engine().catalog().next_oid()?, work.engine().clock().now_ms());
     let name = create.name.clone();
-    let made = ComputeEnvironment { oid, name, revision: 1, created_ms, runner, max_vcpus };
+    let made = ComputeEnvironment { oid, name, revision: 1, created_ms, runner, docker_host, max_vcpus };
     work.push(vec![Change::put(made)])
 }
 
@@ -289,7 +304,7 @@ fn create_definition(work: &mut Work<'_>, create: &CreateJobDefinition) -> Resul
 
 fn tell(work: &mut Work<'_>, what: &str, idle: &[String]) {
     if !idle.is_empty() {
-        work.notice(format!("{what}: {} has no meaning for a process", idle.join(", ")));
+        work.notice(format!("{what}: {} has no meaning here", idle.join(", ")));
     }
 }
 
@@ -309,6 +324,9 @@ fn submit(work: &mut Work<'_>, called: &Called) -> Result<String> {
     let (jobs, idle) = submit::jobs(work, submit::request(called)?)?;
     let id = jobs.first().map(|job| job.name.clone()).unwrap_or_default();
     tell(work, "batch.submit_job", &idle);
+    if jobs.first().is_some_and(|job| submit::is_confined(work.state(), &job.spec)) {
+        work.notice("batch.submit_job: this may run as a process, without the user and the limits of its container");
+    }
     work.push(jobs.into_iter().map(Change::put).collect())?;
     Ok(id)
 }

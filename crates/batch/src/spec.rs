@@ -1,11 +1,12 @@
 //! What is asked of a job: a definition and a submission put together, and checked.
 
 use crate::process::ATTEMPT;
-use crate::request::{Container, Definition, RetryStrategy, Submission, Timeout};
+use crate::request::{Container, Definition, GivenUlimit, MountPoint, RetryStrategy, Submission, Timeout};
 use std::collections::BTreeMap;
-use tidegate_catalog::{Job, JobQueue, JobSpec, Object, Retry, RetryRule, State};
+use tidegate_catalog::{
+    ComputeEnvironment, ContainerSpec, Job, JobQueue, JobSpec, Mount, Retry, RetryRule, Runner, Ulimit,
+};
 use tidegate_core::{Error, Kind, Result};
-use tidegate_query::DATABASE;
 
 /// Longest name, as with AWS.
 const NAME_CHARS_MAX: usize = 128;
@@ -78,6 +79,7 @@ pub fn job(what: &str, definition: &Definition, name: &str, submission: &Submiss
         job_name: submission.job_name.clone(),
         definition: name.to_string(),
         command: command.iter().map(|word| substituted(word, &parameters)).collect(),
+        container: container_of(what, container)?,
         environment,
         parameters,
         vcpus_milli,
@@ -118,6 +120,30 @@ fn resources(what: &str, container: &Container, overrides: &Container) -> Result
         true => Err(Error::new(Kind::InvalidParameter, format!("{what}: a job needs some vCPU and some memory"))),
         false => Ok((vcpus, memory)),
     }
+}
+
+/// What a container is made of. 22023 for a mount of no volume.
+fn container_of(what: &str, container: &Container) -> Result<ContainerSpec> {
+    let mount = |point: &MountPoint| {
+        let volume = container.volumes.iter().find(|volume| volume.name == point.source_volume);
+        let source = volume.and_then(|volume| volume.host.as_ref()).map(|host| host.source_path.clone());
+        let message = || format!("{what}: mountPoints: no volume \"{}\" has a sourcePath", point.source_volume);
+        Ok(Mount {
+            source: source.ok_or_else(|| Error::new(Kind::InvalidParameter, message()))?,
+            target: point.container_path.clone(),
+            read_only: point.read_only,
+        })
+    };
+    let ulimit =
+        |given: &GivenUlimit| Ulimit { name: given.name.clone(), soft: given.soft_limit, hard: given.hard_limit };
+    Ok(ContainerSpec {
+        image: container.image.clone().filter(|image| !image.is_empty()),
+        user: container.user.clone(),
+        privileged: container.privileged,
+        read_only: container.readonly_root_filesystem,
+        ulimits: container.ulimits.iter().map(ulimit).collect(),
+        mounts: container.mount_points.iter().map(mount).collect::<Result<_>>()?,
+    })
 }
 
 /// Thousandths of a vCPU: `1`, `0.25`.
@@ -181,32 +207,24 @@ fn substituted(word: &str, parameters: &BTreeMap<String, String>) -> String {
     text
 }
 
-/// The environment of an attempt.
-pub fn variables(state: &State, job: &Job, attempt: &str, port: u16) -> BTreeMap<String, String> {
-    let inherited = INHERITED.iter().filter_map(|name| Some((name.to_string(), std::env::var(name).ok()?)));
-    let mut variables: BTreeMap<String, String> = inherited.collect();
+/// The environment of an attempt there, that talks back by this URL. A process finds the server's own programs, too.
+pub fn variables(place: &ComputeEnvironment, job: &Job, attempt: &str, url: String) -> BTreeMap<String, String> {
+    let mut variables = BTreeMap::new();
+    if place.runner == Runner::Process {
+        variables.extend(INHERITED.iter().filter_map(|name| Some((name.to_string(), std::env::var(name).ok()?))));
+    }
     variables.extend(job.spec.environment.clone());
-    let environment = job.state.attempts.last().and_then(|attempt| state.object(attempt.environment));
-    let environment = match environment.map(|object| object.as_ref()) {
-        Some(Object::ComputeEnvironment(environment)) => environment.name.clone(),
-        _ => String::new(),
-    };
     let mut set = |name: &str, value: String| variables.insert(name.to_string(), value);
     set("AWS_BATCH_JOB_ID", job.name.clone());
     set("AWS_BATCH_JQ_NAME", job.spec.queue_name.clone());
-    set("AWS_BATCH_CE_NAME", environment);
+    set("AWS_BATCH_CE_NAME", place.name.clone());
     set("AWS_BATCH_JOB_ATTEMPT", job.state.attempts.len().to_string());
     if let Some(child) = job.spec.child {
         set("AWS_BATCH_JOB_ARRAY_INDEX", child.index.to_string());
     }
-    set("TIDEGATE_URL", format!("postgres://{}@127.0.0.1:{port}/{DATABASE}", percent_encoded(&job.spec.user)));
+    set("TIDEGATE_URL", url);
     set(ATTEMPT, attempt.to_string());
     variables
-}
-
-fn percent_encoded(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 #[cfg(test)]
@@ -273,6 +291,5 @@ mod tests {
         for (name, good) in [("a-b_1", true), ("1", true), ("", false), ("-a", false), ("a:1", false), (&long, false)] {
             assert_eq!(check_name("job queue", name).is_ok(), good, "{name}");
         }
-        assert_eq!(percent_encoded("a b@ö"), "a%20b%40%C3%B6");
     }
 }

@@ -1,10 +1,12 @@
 //! The pure steps from one durable state of a job to the next.
 
 use crate::retry;
-use tidegate_catalog::{Job, JobAttempt, JobState, JobStatus, Oid, ProcessMark};
+use tidegate_catalog::{AttemptMark, Job, JobAttempt, JobState, JobStatus, Oid};
 
 /// AWS's words for a process that has ended by itself.
 pub const EXITED: &str = "Essential container in task exited";
+/// AWS's words for an attempt that never began.
+pub const NOT_STARTED: &str = "Task failed to start";
 /// AWS's words for an attempt that took too long.
 pub const TIMED_OUT: &str = "Job attempt duration exceeded timeout";
 /// AWS's words for an attempt over its memory.
@@ -29,6 +31,8 @@ pub enum Cause {
     Stopped,
     /// It could not begin.
     NotStarted(String),
+    /// There is no such image.
+    NotPulled(String),
     /// The server went from under it.
     HostLost,
 }
@@ -66,11 +70,11 @@ pub fn starting(job: &Job, environment: Oid, id: String) -> Job {
     next(job, state)
 }
 
-/// Its process exists and is about to begin. None: its attempt is another one's by now.
-pub fn running(job: &Job, attempt: &str, process: ProcessMark, now_ms: i64) -> Option<Job> {
+/// Its process or container exists and is about to begin. None: its attempt is another one's by now.
+pub fn running(job: &Job, attempt: &str, mark: AttemptMark, now_ms: i64) -> Option<Job> {
     let mut state = job.state.clone();
     let open = state.attempts.last_mut().filter(|open| open.id == attempt && open.stopped_ms.is_none())?;
-    (open.process, open.started_ms) = (Some(process), Some(now_ms));
+    (open.mark, open.started_ms) = (Some(mark), Some(now_ms));
     (state.status, state.started_ms) = (JobStatus::Running, Some(now_ms));
     Some(next(job, state))
 }
@@ -92,7 +96,8 @@ pub fn ended(job: &Job, attempt: &str, end: &End, now_ms: i64) -> Option<Job> {
         Cause::OutOfMemory => (OUT_OF_MEMORY.to_string(), EXITED.to_string()),
         Cause::TimedOut => (String::new(), TIMED_OUT.to_string()),
         Cause::Stopped => (String::new(), state.stop.clone().unwrap_or_default()),
-        Cause::NotStarted(why) => (format!("CannotStartContainerError: {why}"), "Task failed to start".to_string()),
+        Cause::NotStarted(why) => (format!("CannotStartContainerError: {why}"), NOT_STARTED.to_string()),
+        Cause::NotPulled(why) => (format!("CannotPullContainerError: {why}"), NOT_STARTED.to_string()),
         Cause::HostLost => (String::new(), HOST_LOST.to_string()),
     };
     (open.reason, open.status_reason, open.exit_code) = (reason, status_reason, end.exit_code);
@@ -144,9 +149,12 @@ mod tests {
         Job { oid: 1, name: "j".into(), revision: 1, created_ms: 0, spec, state: JobState::default() }
     }
 
+    fn mark() -> AttemptMark {
+        AttemptMark::Container("c".into())
+    }
+
     fn begun(attempts: u32) -> Job {
-        let mark = ProcessMark { pid: 7, started_ticks: 9 };
-        running(&starting(&job(attempts), 5, "a".into()), "a", mark, 10).unwrap()
+        running(&starting(&job(attempts), 5, "a".into()), "a", mark(), 10).unwrap()
     }
 
     fn end(cause: Cause, exit_code: Option<i32>) -> End {
@@ -169,7 +177,8 @@ mod tests {
             (9, Some("enough"), end(Cause::Stopped, Some(143)), Failed, "enough"),
             (9, Some("enough"), end(Cause::HostLost, None), Failed, "enough"),
             (9, Some("enough"), end(Cause::Exited, Some(0)), Succeeded, EXITED),
-            (1, None, end(Cause::NotStarted("no shell".into()), None), Failed, "Task failed to start"),
+            (1, None, end(Cause::NotStarted("no shell".into()), None), Failed, NOT_STARTED),
+            (2, None, end(Cause::NotPulled("no image".into()), None), Runnable, NOT_STARTED),
         ];
         for (attempts, stop, end, status, reason) in cases {
             let mut job = begun(attempts);
@@ -197,8 +206,7 @@ mod tests {
         let done = ended(&job, "a", &end(Cause::Exited, Some(0)), 20).unwrap();
         assert_eq!(ended(&done, "a", &end(Cause::HostLost, None), 30), None);
         assert_eq!(ended(&job, "b", &end(Cause::Exited, Some(0)), 20), None);
-        let mark = ProcessMark { pid: 7, started_ticks: 9 };
-        assert_eq!(running(&job, "b", mark, 11), None);
+        assert_eq!(running(&job, "b", mark(), 11), None);
         let back = not_begun(&starting(&self::job(1), 5, "a".into()));
         assert_eq!((back.state.status, back.state.attempts.len()), (JobStatus::Runnable, 0));
     }

@@ -3,7 +3,9 @@
 use crate::request::{self, DependsOn, Submission};
 use crate::spec;
 use serde_json::{Map, Value};
-use tidegate_catalog::{ArrayChild, Dependency, Job, JobDefinition, JobQueue, JobSpec, JobState, State};
+use tidegate_catalog::{
+    ArrayChild, ComputeEnvironment, Dependency, Job, JobDefinition, JobQueue, JobSpec, JobState, Runner, State,
+};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_query::{Called, Work};
 
@@ -79,10 +81,7 @@ pub fn jobs(work: &Work<'_>, request: Value) -> Result<(Vec<Job>, Vec<String>)> 
     let what = format!("job \"{}\"", submission.job_name);
     let (asked, _) = request::definition(&definition.name, &definition.text)?;
     let spec = spec::queued(spec::job(&what, &asked, &definition.name, &submission)?, queue, &work.scope.user);
-    if spec.command.is_empty() {
-        let message = format!("{what}: there is no command, neither in its definition nor in containerOverrides");
-        return Err(Error::new(Kind::InvalidParameter, message));
-    }
+    check_runnable(state, &what, queue, &spec)?;
     let array_size = array_size(&what, &submission)?;
     let depends_on = dependencies(state, &what, &submission, array_size)?;
     let spec = JobSpec { depends_on, array_size, ..spec };
@@ -92,6 +91,32 @@ pub fn jobs(work: &Work<'_>, request: Value) -> Result<(Vec<Job>, Vec<String>)> 
             .hint("Jobs that have ended are forgotten after seven days."));
     }
     Ok((jobs, idle))
+}
+
+/// 22023 for what no environment of its queue could run: a process needs a command, a container an image.
+fn check_runnable(state: &State, what: &str, queue: &JobQueue, spec: &JobSpec) -> Result<()> {
+    if spec.command.is_empty() && has_runner(state, queue, Runner::Process) {
+        let message = format!("{what}: there is no command, neither in its definition nor in containerOverrides");
+        return Err(Error::new(Kind::InvalidParameter, message));
+    }
+    if spec.container.image.is_none() && has_runner(state, queue, Runner::Container) {
+        let message =
+            format!("{what}: there is no image in its definition, and queue \"{}\" has containers", queue.name);
+        return Err(Error::new(Kind::InvalidParameter, message));
+    }
+    Ok(())
+}
+
+fn has_runner(state: &State, queue: &JobQueue, runner: Runner) -> bool {
+    state.all::<ComputeEnvironment>().any(|place| place.runner == runner && queue.environments.contains(&place.oid))
+}
+
+/// Whether it asks for confinement, and may run where there is none.
+pub fn is_confined(state: &State, spec: &JobSpec) -> bool {
+    let container = &spec.container;
+    let asks = container.user.is_some() || container.read_only || !container.ulimits.is_empty();
+    let queue = state.all::<JobQueue>().find(|queue| queue.oid == spec.queue);
+    asks && queue.is_some_and(|queue| has_runner(state, queue, Runner::Process))
 }
 
 fn with_children(work: &Work<'_>, spec: JobSpec) -> Result<Vec<Job>> {

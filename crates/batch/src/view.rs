@@ -2,7 +2,9 @@
 
 use arrow::datatypes::DataType;
 use std::collections::{BTreeMap, HashMap};
-use tidegate_catalog::{ComputeEnvironment, Dependency, Job, JobAttempt, JobDefinition, JobQueue, JobSpec, Oid, State};
+use tidegate_catalog::{
+    AttemptMark, ComputeEnvironment, Dependency, Job, JobAttempt, JobDefinition, JobQueue, JobSpec, Oid, State,
+};
 use tidegate_query::SystemTable;
 use tidegate_query::system_table::{Cell, number, table, text, time_type};
 
@@ -34,7 +36,7 @@ fn environments() -> SystemTable {
                 text("MANAGED"),
                 text("ENABLED"),
                 text("VALID"),
-                text(&found.runner),
+                text(found.runner.word()),
                 number(found.max_vcpus),
                 text(vcpus(used)),
                 Cell::Time(Some(found.created_ms)),
@@ -183,6 +185,7 @@ fn attempts() -> SystemTable {
         ("status_reason", DataType::Utf8),
         ("log_stream_name", DataType::Utf8),
         ("pid", DataType::Int64),
+        ("container_id", DataType::Utf8),
     ];
     table("batch", "job_attempts", &columns, |state| {
         let rows = |job: &Job| -> Vec<Vec<Cell>> {
@@ -194,6 +197,11 @@ fn attempts() -> SystemTable {
 }
 
 fn attempt_row(state: &State, job: &Job, nth: usize, attempt: &JobAttempt) -> Vec<Cell> {
+    let (pid, container) = match &attempt.mark {
+        Some(AttemptMark::Process(process)) => (number(process.pid), Cell::Null),
+        Some(AttemptMark::Container(id)) => (Cell::Null, text(id)),
+        None => (Cell::Null, Cell::Null),
+    };
     vec![
         text(&job.name),
         number(nth),
@@ -204,7 +212,8 @@ fn attempt_row(state: &State, job: &Job, nth: usize, attempt: &JobAttempt) -> Ve
         text(&attempt.reason),
         text(&attempt.status_reason),
         text(log_stream(job, attempt)),
-        attempt.process.map_or(Cell::Null, |process| number(process.pid)),
+        pid,
+        container,
     ]
 }
 

@@ -16,10 +16,33 @@ pub struct ComputeEnvironment {
     pub revision: u64,
     /// When it was made, in milliseconds of the Unix epoch.
     pub created_ms: i64,
-    /// What runs its jobs: `process`.
-    pub runner: String,
+    /// What runs its jobs.
+    pub runner: Runner,
+    /// Where the container engine listens, `unix:///…` or `tcp://…`; None: where `DOCKER_HOST` says.
+    #[serde(default)]
+    pub docker_host: Option<String>,
     /// vCPUs that its jobs may hold together.
     pub max_vcpus: u32,
+}
+
+/// What runs jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Runner {
+    /// Processes of this machine.
+    Process,
+    /// Containers of a Docker-compatible engine.
+    Container,
+}
+
+impl Runner {
+    /// The word of the SQL surface.
+    pub fn word(self) -> &'static str {
+        match self {
+            Runner::Process => "process",
+            Runner::Container => "container",
+        }
+    }
 }
 
 /// Where jobs wait.
@@ -90,8 +113,11 @@ pub struct JobSpec {
     pub queue_name: String,
     /// Name and number of the definition.
     pub definition: String,
-    /// The command, with the parameters put in.
+    /// The command, with the parameters put in; without one, a container's image says what runs.
     pub command: Vec<String>,
+    /// What a container is made of; a process has none of it.
+    #[serde(default)]
+    pub container: ContainerSpec,
     /// Variables for the command.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
@@ -120,6 +146,50 @@ pub struct JobSpec {
     /// Who submitted it.
     #[serde(default)]
     pub user: String,
+}
+
+/// What a container is made of, beyond its command, variables and resources.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerSpec {
+    /// The image's name.
+    pub image: Option<String>,
+    /// Who runs in it: a name or number of the image, `user:group`.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// With all rights over the machine.
+    #[serde(default)]
+    pub privileged: bool,
+    /// Its root cannot be written to.
+    #[serde(default)]
+    pub read_only: bool,
+    /// Limits of the kernel.
+    #[serde(default)]
+    pub ulimits: Vec<Ulimit>,
+    /// Folders of the machine that it sees.
+    #[serde(default)]
+    pub mounts: Vec<Mount>,
+}
+
+/// A limit of the kernel for the processes of a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ulimit {
+    /// `nofile` and others.
+    pub name: String,
+    /// What a process has.
+    pub soft: i64,
+    /// How far it may raise it.
+    pub hard: i64,
+}
+
+/// A folder of the machine in a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// On the machine.
+    pub source: String,
+    /// In the container.
+    pub target: String,
+    /// It cannot be written to.
+    pub read_only: bool,
 }
 
 /// The place of a child in its array.
@@ -260,9 +330,9 @@ pub struct JobAttempt {
     /// When it ended.
     #[serde(default)]
     pub stopped_ms: Option<i64>,
-    /// Its first process, which leads its group.
+    /// What runs it, by which it is found again.
     #[serde(default)]
-    pub process: Option<ProcessMark>,
+    pub mark: Option<AttemptMark>,
     /// With what its first process ended: 128 and the signal where it was killed.
     #[serde(default)]
     pub exit_code: Option<i32>,
@@ -272,6 +342,16 @@ pub struct JobAttempt {
     /// Why it ended.
     #[serde(default)]
     pub status_reason: String,
+}
+
+/// What runs an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AttemptMark {
+    /// The first process, which leads its group.
+    Process(ProcessMark),
+    /// A container, by the engine's id.
+    Container(String),
 }
 
 /// A process that can be told from a later one with the same number.

@@ -30,8 +30,8 @@ mod transaction;
 mod types;
 
 pub use batch::{
-    ArrayChild, ComputeEnvironment, Dependency, Job, JobAttempt, JobDefinition, JobQueue, JobSpec, JobState, JobStatus,
-    ProcessMark, Retry, RetryRule,
+    ArrayChild, AttemptMark, ComputeEnvironment, ContainerSpec, Dependency, Job, JobAttempt, JobDefinition, JobQueue,
+    JobSpec, JobState, JobStatus, Mount, ProcessMark, Retry, RetryRule, Runner, Ulimit,
 };
 pub use catalog::{Catalog, Receipt};
 pub use change::{Append, Appended, Change};

@@ -57,6 +57,16 @@ pub struct Schema {
     pub name: String,
     /// Counts its changes.
     pub revision: u64,
+    /// Of an external schema: where its relations are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SchemaSource>,
+}
+
+/// Where the relations of an external schema are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SchemaSource {
+    /// This server's streams, under Redshift's column names.
+    Kinesis,
 }
 
 /// A table, stream, external table or view.

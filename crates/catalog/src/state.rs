@@ -56,7 +56,7 @@ impl State {
     /// What a new server knows: schema `public` and user `admin`.
     pub fn initial() -> Self {
         let mut state = State { next_id: u64::from(crate::object::FIRST_OID), ..State::default() };
-        state.put(Arc::new(Object::Schema(Schema { oid: PUBLIC, name: "public".into(), revision: 1 })));
+        state.put(Arc::new(Object::Schema(Schema { oid: PUBLIC, name: "public".into(), revision: 1, source: None })));
         let admin = User { oid: ADMIN, name: "admin".into(), revision: 1, superuser: true, password: None };
         state.put(Arc::new(Object::User(admin)));
         state

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use tidegate_catalog::{Relation, RelationKind, Window};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{WindowClause, ast, name_parts, windows_of};
-use tidegate_query::stream_sql::StreamTable;
+use tidegate_query::stream_sql::{StreamTable, expand};
 use tidegate_query::{Planner, Scope, from_datafusion};
 
 /// What a query turned out to be.
@@ -21,19 +21,23 @@ pub struct Checked {
     pub window: Option<Window>,
     /// How many columns it gives.
     pub width: usize,
+    /// The query, over the stream itself where it names one of an external schema.
+    pub query: String,
 }
 
 /// Checks a query. `what` names it in messages. 0A000 for what cannot be kept up record by record, 42P16 where there is no
 /// stream, or no watermark for windows.
 pub async fn check(scope: &Scope, what: &str, text: &str) -> Result<Checked> {
-    let query = tidegate_parser::parse_query(text)?;
+    let mut query = tidegate_parser::parse_query(text)?;
+    let expanded = expand(&mut query, scope);
+    let text = if expanded { query.to_string() } else { text.to_string() };
     let source = stream(scope, what, &query)?;
     let planner = Planner::new(scope)?;
     let plan = planner.plan(&ast::Statement::Query(query)).await?;
     let width = plan.schema().fields().len();
     let plan = planner.state().optimize(&plan).map_err(from_datafusion)?;
     let groups = groups(what, &plan, &source)?;
-    let window = match (windows_of(text)?.as_slice(), groups) {
+    let window = match (windows_of(&text)?.as_slice(), groups) {
         ([], None) | ([_], None) => None,
         ([clause], Some(names)) => Some(window(scope, what, &source, clause, &names).await?),
         ([], Some(_)) => {
@@ -42,7 +46,7 @@ pub async fn check(scope: &Scope, what: &str, text: &str) -> Result<Checked> {
         }
         _ => return Err(refused(what, "more than one window is not supported")),
     };
-    Ok(Checked { source, window, width })
+    Ok(Checked { source, window, width, query: text })
 }
 
 fn refused(what: &str, why: &str) -> Error {

@@ -14,6 +14,7 @@ use crate::credential::{CreateCredential, DropCredential};
 use crate::cursor::Cursor;
 use crate::delivery::{self, AlterDelivery, CreateDelivery, DropDelivery};
 use crate::depth;
+use crate::external_schema::CreateExternalSchema;
 use crate::external_table::{AddPartitions, CreateExternalTable};
 use crate::piece::Piece;
 use crate::rewrite;
@@ -74,6 +75,8 @@ pub enum Statement {
     CreateJobDefinition(CreateJobDefinition),
     /// DEREGISTER JOB DEFINITION.
     DeregisterJobDefinition(String),
+    /// CREATE EXTERNAL SCHEMA.
+    CreateExternalSchema(CreateExternalSchema),
     /// CREATE EXTERNAL TABLE.
     CreateExternalTable(CreateExternalTable),
     /// ALTER TABLE … ADD PARTITION.
@@ -133,6 +136,7 @@ const HEADS: &[(&[&str], Rule)] = &[
     (&["DROP", "JOB", "QUEUE"], batch::drop_queue),
     (&["CREATE", "JOB", "DEFINITION"], CreateJobDefinition::parse),
     (&["DEREGISTER", "JOB", "DEFINITION"], batch::deregister),
+    (&["CREATE", "EXTERNAL", "SCHEMA"], CreateExternalSchema::parse),
     (&["CREATE", "EXTERNAL", "TABLE"], CreateExternalTable::parse),
     (&["CREATE", "CREDENTIAL"], CreateCredential::parse),
     (&["CREATE", "OR", "REPLACE", "CREDENTIAL"], CreateCredential::parse_replace),
@@ -162,7 +166,6 @@ const REFUSED: &[&[&str]] = &[
     &["DROP", "CONSUMER"],
     &["CREATE", "ACCESS", "KEY"],
     &["DROP", "ACCESS", "KEY"],
-    &["CREATE", "EXTERNAL", "SCHEMA"],
     &["CREATE", "SNAPSHOT"],
     &["DROP", "SNAPSHOT"],
     &["RESTORE", "TABLE"],

@@ -35,6 +35,7 @@ impl Statement {
             Statement::DeregisterJobDefinition(_) => "DEREGISTER JOB DEFINITION",
             Statement::CreateExternalTable(_) => "CREATE EXTERNAL TABLE",
             Statement::AddPartitions(_) => "ALTER TABLE",
+            Statement::CreateExternalSchema(_) => "CREATE SCHEMA",
             Statement::CreateCredential(_) => "CREATE CREDENTIAL",
             Statement::DropCredential(_) => "DROP CREDENTIAL",
             Statement::Copy(_) => "COPY",

@@ -89,7 +89,7 @@ fn create_schema(work: &mut Work<'_>, name: &ast::SchemaName, if_not_exists: boo
         return Ok("CREATE SCHEMA");
     }
     let oid = work.engine().catalog().next_oid()?;
-    work.push(vec![Change::put(Schema { oid, name, revision: 1 })])?;
+    work.push(vec![Change::put(Schema { oid, name, revision: 1, source: None })])?;
     Ok("CREATE SCHEMA")
 }
 

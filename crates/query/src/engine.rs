@@ -1,6 +1,7 @@
 //! The engine of the server: what all sessions share.
 
 use crate::cooperative::YieldAboveJoins;
+use crate::pass::{Pass, Passes};
 use crate::scope::{SEARCH_PATH, Scope};
 use crate::service::{Service, SystemTable};
 use crate::session::Session;
@@ -43,6 +44,7 @@ struct Inner {
     base: SessionState,
     spread: Option<Arc<dyn Spread>>,
     next_pid: AtomicI32,
+    passes: Passes,
 }
 
 impl Engine {
@@ -81,6 +83,7 @@ impl Engine {
             base,
             spread,
             next_pid,
+            passes: Passes::default(),
         })))
     }
 
@@ -166,8 +169,16 @@ impl Engine {
         self.0.spread.as_ref().filter(|spread| spread.is_on())
     }
 
+    /// A login with the rights of a user, for what the server starts itself.
+    pub fn lend(&self, user: &str) -> Pass {
+        self.0.passes.lend(user, &self.0.rng)
+    }
+
     /// What a user must prove to know: its own, or for `admin` that in `TIDEGATE_ADMIN_PASSWORD_FILE`.
     pub fn password_of(&self, user: &str) -> Option<String> {
+        if let Some((_, password)) = self.0.passes.find(user) {
+            return Some(password);
+        }
         let state = self.0.catalog.state();
         let user = state.named::<User>(user)?;
         if user.password.is_some() || user.name != "admin" {
@@ -184,13 +195,14 @@ impl Engine {
                 .hint(format!("This server has one database: {DATABASE}.")));
         }
         let pid = self.0.next_pid.fetch_add(1, Ordering::Relaxed);
-        Session::open(self.clone(), pid, user, startup)
+        let lent = self.0.passes.find(user).map(|(user, _)| user);
+        Session::open(self.clone(), pid, lent.as_deref().unwrap_or(user), startup)
     }
 }
 
 /// Adds the functions that every node has beside the engine's own.
 pub fn with_functions(mut state: SessionState) -> Result<SessionState> {
-    for function in crate::functions::all() {
+    for function in crate::functions::all().into_iter().chain(crate::json_functions::all()) {
         state.register_udf(function).map_err(crate::from_datafusion)?;
     }
     Ok(state)

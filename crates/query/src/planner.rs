@@ -56,6 +56,7 @@ impl Planner {
     /// Plans a query, its parameters still open.
     pub async fn plan(&self, statement: &ast::Statement) -> Result<LogicalPlan> {
         let mut statement = statement.clone();
+        stream_sql::expand(&mut statement, &self.scope);
         crate::service_table::rewrite(&mut statement, &self.scope.engine);
         let snapshot = crate::pg_snapshot::of(&self.scope);
         crate::pg::rewrite(&mut statement, &snapshot)?;

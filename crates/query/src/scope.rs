@@ -121,7 +121,12 @@ impl Scope {
             _ => return Err(Error::new(Kind::Syntax, format!("improper relation name: {}", parts.join(".")))),
         };
         let found = self.state.find(tidegate_catalog::Space::Schema, schema);
-        let oid = found.map(|object| object.oid()).ok_or_else(|| undefined_schema(schema))?;
+        let found = found.ok_or_else(|| undefined_schema(schema))?;
+        if matches!(found.as_ref(), Object::Schema(schema) if schema.source.is_some()) {
+            let message = format!("schema \"{schema}\" is external: nothing can be made in it");
+            return Err(Error::new(Kind::WrongObjectType, message).hint("Make it in a schema of this server's own."));
+        }
+        let oid = found.oid();
         Ok((oid, name.clone()))
     }
 

@@ -22,6 +22,9 @@ const FILES: &[(&str, &[u8])] = &[
     ("weather.orc", include_bytes!("../../../sql/demo/weather.orc")),
 ];
 
+/// The image of its jobs, as `sql/demo.sql` has it.
+const IMAGE: &str = "busybox:1";
+
 /// How long workers may take to join.
 const WORKERS_WAIT: Duration = Duration::from_secs(10);
 
@@ -98,7 +101,9 @@ async fn tour(port: u16, folder: &Path) -> Result<()> {
     let connection = tokio::spawn(connection);
     wait_for_workers(&client).await?;
     let begun = Instant::now();
+    let runner = if tidegate_batch::containers_run(IMAGE).await { "container" } else { "process" };
     for piece in pieces(SCRIPT) {
+        let piece = piece.replace("$RUNNER", runner);
         show(&client, &piece.replace("$DEMO", &folder.display().to_string()), &piece).await?;
     }
     say(&format!("\nThe tour took {:.1} s.", begun.elapsed().as_secs_f64()))?;

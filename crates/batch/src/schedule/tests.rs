@@ -15,7 +15,8 @@ fn world() -> State {
                 name: format!("c{oid}"),
                 revision: 1,
                 created_ms: 0,
-                runner: "process".into(),
+                runner: tidegate_catalog::Runner::Process,
+                docker_host: None,
                 max_vcpus,
             }),
         );

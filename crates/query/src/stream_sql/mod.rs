@@ -4,12 +4,14 @@ mod append;
 mod codec;
 mod consume;
 mod ddl;
+mod external_schema;
 mod hidden;
 mod table;
 mod views;
 
 pub use append::{StreamSink, insertable};
 pub use codec::RecordCodec;
+pub use external_schema::expand;
 pub use hidden::{hide_from_wildcards, names_system_columns};
 pub use table::StreamTable;
 pub use views::system_tables;
@@ -70,6 +72,7 @@ impl Service for StreamService {
     ) -> Result<Option<Outcome>> {
         let tag = match statement {
             Statement::CreateStream(create) => ddl::create(&self.streams, work, create)?,
+            Statement::CreateExternalSchema(create) => external_schema::create(work, create)?,
             Statement::DropStream(drop) => ddl::drop_streams(work, drop)?,
             Statement::AlterStream(alter) => ddl::alter(work, alter)?,
             Statement::Consume(consume) => return consume::execute(work, consume, values).await.map(Some),
