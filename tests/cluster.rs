@@ -325,6 +325,68 @@ fn tpch_while_workers_die_stop_and_are_cut_off() {
     });
 }
 
+/// Files of a COPY, and the rows of each.
+const COPY_FILES: usize = 24;
+const COPY_ROWS: usize = 40_000;
+
+#[test]
+fn copy_is_cut_into_chunks_that_survive_their_nodes() {
+    let server = Server::start();
+    let mut workers = Worker::join(&server, 2);
+    let folder = server.scratch();
+    for file in 0..COPY_FILES {
+        let line = |row: usize| format!("{},name {row}\n", file * COPY_ROWS + row);
+        fs::write(folder.join(format!("part-{file:02}.csv")), (0..COPY_ROWS).map(line).collect::<String>()).unwrap();
+    }
+    let copy = format!("COPY loaded (n, name) FROM 'file://{}/part-' CSV", folder.display());
+    harness::block_on(async {
+        let client = server.connect().await;
+        client
+            .batch_execute(
+                "CREATE TABLE loaded (n bigint, name text, kept text DEFAULT 'as told', at date DEFAULT '2026-01-02')",
+            )
+            .await
+            .unwrap();
+        client.batch_execute("SET distributed_task_bytes = 1000000").await.unwrap();
+        client.batch_execute(&copy).await.unwrap();
+        let all = COPY_FILES * COPY_ROWS;
+        let sums =
+            "SELECT count(*), count(DISTINCT n), count(DISTINCT name), min(kept), max(kept), min(at) FROM loaded";
+        let whole = format!("{all}|{all}|{COPY_ROWS}|as told|as told|2026-01-02");
+        assert_eq!(rows(&client, sums).await.unwrap(), std::slice::from_ref(&whole));
+
+        // Two nodes fail while it runs, one killed, one stopped: nothing is lost and nothing comes twice.
+        client.batch_execute("TRUNCATE loaded").await.unwrap();
+        let loading = tokio::spawn({
+            let copy = copy.clone();
+            async move { client.batch_execute(&copy).await.map(|()| client) }
+        });
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        workers[0].end();
+        workers[1].signal("STOP");
+        let begun = Instant::now();
+        let client = loading.await.unwrap().unwrap();
+        println!("COPY ended {:.1} s after its workers", begun.elapsed().as_secs_f64());
+        assert!(begun.elapsed() < Duration::from_secs(ANSWER_SECONDS_MAX), "{:?}", begun.elapsed());
+        workers[1].signal("CONT");
+        assert_eq!(rows(&client, sums).await.unwrap(), [whole]);
+
+        // A bad row fails all of it, by its file and line, and nothing stays.
+        workers[0].restart(&server);
+        wait_for(&client, ACTIVE_WORKERS, "2").await;
+        fs::write(folder.join("part-17.csv"), "1,good\nbad,row\n").unwrap();
+        client.batch_execute("TRUNCATE loaded").await.unwrap();
+        let error = client.batch_execute(&copy).await.unwrap_err();
+        let error = error.as_db_error().unwrap();
+        assert_eq!(error.code().code(), "22P02", "{error:?}");
+        assert!(
+            error.message().contains("part-17.csv") || error.where_().is_some_and(|at| at.contains("part-17.csv")),
+            "{error:?}"
+        );
+        assert_eq!(rows(&client, "SELECT count(*) FROM loaded").await.unwrap(), ["0"]);
+    });
+}
+
 /// Stands before a worker, and can fall silent without closing anything, as a network does that is cut.
 struct Proxy {
     address: SocketAddr,

@@ -18,9 +18,9 @@ use url::Url;
 /// A node that does not take a connection for so long is not there.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
 /// How often a connection is asked for a sign of life, and how long it may take: a host that vanishes without a word
-/// is noticed within their sum.
-const ALIVE_INTERVAL: Duration = Duration::from_secs(2);
-const ALIVE_MAX: Duration = Duration::from_secs(3);
+/// is noticed within their sum: twice, and a query still has its answer within ten seconds.
+const ALIVE_INTERVAL: Duration = Duration::from_secs(1);
+const ALIVE_MAX: Duration = Duration::from_secs(2);
 /// Bytes on their way in one stream of rows, and in all of a connection.
 const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;

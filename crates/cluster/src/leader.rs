@@ -1,13 +1,14 @@
 //! The leader: who belongs to the cluster, and how its queries are planned.
 
 use crate::channel::Channels;
+use crate::chunks::Works;
 use crate::leaf::Leaves;
 use crate::membership::{LEADER, Membership, Node, NodeState, Role, Told};
 use crate::planner::{ForAllNodes, LeaderPlanner, Travelling};
 use crate::port::{InFlight, serve};
 use crate::protocol::{Answers, Beat, ClusterServer, Heard, Pull, Rows};
 use crate::task::{Tasks, VERSION, headers};
-use crate::{channel, planner, scan, stores};
+use crate::{channel, chunks, planner, scan, stores};
 use async_trait::async_trait;
 use datafusion::common::config::ConfigOptions;
 use datafusion::error::{DataFusionError, Result as EngineResult};
@@ -21,8 +22,8 @@ use futures::stream::BoxStream;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tidegate_core::{Clock, Error, Kind, Result, Settings};
-use tidegate_query::{Spread, carried};
+use tidegate_core::{Clock, Error, Kind, Result, Rng, Settings};
+use tidegate_query::{Bench, ChunkWork, Performed, Spread, carried};
 use tidegate_storage::Stores;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -33,7 +34,7 @@ use url::Url;
 /// How often silence is looked for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a node may take to answer when a query has lost one.
-const ANSWER_MAX: Duration = Duration::from_millis(1500);
+const ANSWER_MAX: Duration = Duration::from_secs(1);
 
 /// The leader's part of the cluster; clones share it.
 #[derive(Clone)]
@@ -48,6 +49,8 @@ struct Inner {
     url: Url,
     secret: String,
     workers_max: usize,
+    rng: Rng,
+    works: Vec<Arc<dyn ChunkWork>>,
     // Set once the engine that it spreads is built.
     own: OnceLock<Own>,
 }
@@ -56,6 +59,7 @@ struct Inner {
 struct Own {
     tasks: Tasks,
     worker: Worker,
+    works: Works,
 }
 
 /// The URL of a node that listens at an address, or says that it is reached at another.
@@ -79,7 +83,14 @@ pub fn refuse_open_port(settings: &Settings, listens: SocketAddr) -> Result<()> 
 
 impl Cluster {
     /// Of a leader whose cluster port listens here.
-    pub fn new(settings: &Settings, listens: SocketAddr, stores: Arc<Stores>, clock: Clock) -> Result<Self> {
+    pub fn new(
+        settings: &Settings,
+        listens: SocketAddr,
+        stores: Arc<Stores>,
+        clock: Clock,
+        rng: Rng,
+        works: Vec<Arc<dyn ChunkWork>>,
+    ) -> Result<Self> {
         refuse_open_port(settings, listens)?;
         let (url, secret) = (url_of(settings, listens)?, settings.get("cluster_secret"));
         let channels = Channels::new(&secret)?;
@@ -99,7 +110,19 @@ impl Cluster {
         membership.step(|nodes| nodes.heard(told, VERSION, workers_max, clock.now_ms()))?;
         membership.step(|nodes| nodes.reached(LEADER));
         let (leaves, own) = (Leaves::default(), OnceLock::new());
-        Ok(Cluster(Arc::new(Inner { clock, membership, leaves, channels, stores, url, secret, workers_max, own })))
+        Ok(Cluster(Arc::new(Inner {
+            clock,
+            membership,
+            leaves,
+            channels,
+            stores,
+            url,
+            secret,
+            workers_max,
+            rng,
+            works,
+            own,
+        })))
     }
 
     /// Who belongs to it.
@@ -208,7 +231,14 @@ impl Spread for Cluster {
         let (codec, worker) = (tasks.codec.clone(), tasks.worker());
         let local = worker.to_local_worker_context(self.0.url.clone());
         // A second call would be a fault of the start, and changes nothing.
-        drop(self.0.own.set(Own { tasks, worker }));
+        let bench = Bench {
+            stores: Arc::clone(&self.0.stores),
+            runtime: Arc::clone(runtime),
+            clock: self.0.clock.clone(),
+            rng: self.0.rng.clone(),
+        };
+        let works = Works::new(bench, self.0.works.clone());
+        drop(self.0.own.set(Own { tasks, worker, works }));
         let travelling = Travelling { leaves: self.0.leaves.clone(), leader: self.0.url.clone(), codec: codec.clone() };
         let mut builder = base
             .with_query_planner(Arc::new(travelling))
@@ -244,6 +274,13 @@ impl Spread for Cluster {
         let zone = config.options().execution.time_zone.clone();
         let headers = headers(zone.as_deref(), stores::header(&spread.stores.lock(), &self.0.stores)?)?;
         config.set_distributed_passthrough_headers(headers).map_err(Error::internal)
+    }
+
+    async fn perform(&self, kind: &str, chunks: Vec<String>) -> Performed {
+        match self.own() {
+            Ok(own) => chunks::perform(&self.0.membership, &self.0.channels, &own.works, kind, chunks).await,
+            Err(error) => Performed { answers: Vec::new(), attempts: 0, nodes: 0, error: Some(error) },
+        }
     }
 
     fn losses(&self) -> u64 {

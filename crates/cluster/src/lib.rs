@@ -12,6 +12,7 @@
 //!    planned again. `service`: `tidegate.nodes` and ALTER NODE.
 
 mod channel;
+mod chunks;
 mod codec;
 mod leader;
 mod leaf;

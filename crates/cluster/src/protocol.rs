@@ -1,4 +1,4 @@
-//! What nodes say to each other beside plans and their rows: three messages over gRPC, on the same port.
+//! What nodes say to each other beside plans and their rows, over gRPC on the same port.
 
 use bytes::Bytes;
 use datafusion_distributed::grpc::BoxCloneSyncChannel;
@@ -16,6 +16,7 @@ use tonic_prost::ProstCodec;
 
 const BEAT: &str = "/tidegate.Cluster/Beat";
 const PULL: &str = "/tidegate.Cluster/Pull";
+const CHUNK: &str = "/tidegate.Work/Chunk";
 
 /// A worker tells the leader that it is there, every second; the first of them joins it.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -77,6 +78,89 @@ pub struct Rows {
     /// An Arrow IPC stream of one batch.
     #[prost(bytes = "bytes", tag = "1")]
     pub ipc: Bytes,
+}
+
+/// The leader has a chunk of work done by a worker.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Chunk {
+    /// Which kind of work.
+    #[prost(string, tag = "1")]
+    pub kind: String,
+    /// What is to be done, as that kind says it.
+    #[prost(string, tag = "2")]
+    pub body: String,
+}
+
+/// How it ended.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct DoneChunk {
+    /// One of both.
+    #[prost(oneof = "Done", tags = "1, 2")]
+    pub done: Option<Done>,
+}
+
+/// What a chunk gave, or an error as JSON.
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub enum Done {
+    /// What it gave.
+    #[prost(string, tag = "1")]
+    Answer(String),
+    /// The error that it would meet on any node.
+    #[prost(string, tag = "2")]
+    Error(String),
+}
+
+/// Who does chunks.
+pub trait WorkAnswers: Clone + Send + Sync + 'static {
+    /// Does one.
+    fn chunk(&self, chunk: Chunk) -> BoxFuture<'static, Result<DoneChunk, Status>>;
+}
+
+/// The service of a worker's port.
+#[derive(Clone)]
+pub struct WorkServer<W>(pub W);
+
+impl<W> NamedService for WorkServer<W> {
+    const NAME: &'static str = "tidegate.Work";
+}
+
+impl<W: WorkAnswers> UnaryService<Chunk> for WorkServer<W> {
+    type Response = DoneChunk;
+    type Future = BoxFuture<'static, Result<Response<DoneChunk>, Status>>;
+
+    fn call(&mut self, request: Request<Chunk>) -> Self::Future {
+        let done = self.0.chunk(request.into_inner());
+        Box::pin(async move { done.await.map(Response::new) })
+    }
+}
+
+impl<W, B> Service<http::Request<B>> for WorkServer<W>
+where
+    W: WorkAnswers,
+    B: HttpBody + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<StdError> + Send + 'static,
+{
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let server = self.clone();
+        Box::pin(async move {
+            Ok(match request.uri().path() {
+                CHUNK => {
+                    let codec = ProstCodec::<DoneChunk, Chunk>::default();
+                    Grpc::new(codec).max_decoding_message_size(usize::MAX).unary(server, request).await
+                }
+                path => Status::unimplemented(format!("there is no method {path}")).into_http(),
+            })
+        })
+    }
 }
 
 /// Who answers.
@@ -148,11 +232,23 @@ where
 
 /// Tells the leader that a worker is there.
 pub async fn beat(channel: BoxCloneSyncChannel, beat: Beat) -> Result<Heard, Status> {
-    let mut client = tonic::client::Grpc::new(channel);
+    ask(channel, BEAT, beat).await
+}
+
+/// Has a worker do a chunk of work.
+pub async fn chunk(channel: BoxCloneSyncChannel, chunk: Chunk) -> Result<DoneChunk, Status> {
+    ask(channel, CHUNK, chunk).await
+}
+
+async fn ask<Q, A>(channel: BoxCloneSyncChannel, path: &'static str, question: Q) -> Result<A, Status>
+where
+    Q: prost::Message + 'static,
+    A: prost::Message + Default + 'static,
+{
+    let mut client = tonic::client::Grpc::new(channel).max_decoding_message_size(usize::MAX);
     client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-    let codec = ProstCodec::<Beat, Heard>::default();
-    let path = http::uri::PathAndQuery::from_static(BEAT);
-    Ok(client.unary(Request::new(beat), path, codec).await?.into_inner())
+    let path = http::uri::PathAndQuery::from_static(path);
+    Ok(client.unary(Request::new(question), path, ProstCodec::<Q, A>::default()).await?.into_inner())
 }
 
 /// Asks the leader for rows.

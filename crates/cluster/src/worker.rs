@@ -1,17 +1,19 @@
 //! A worker: joins a leader, and runs the parts of queries that it is sent.
 
 use crate::channel::Channels;
+use crate::chunks::Works;
 use crate::leader::{refuse_open_port, slots, url_of};
 use crate::membership::Role;
 use crate::port::{InFlight, serve};
-use crate::protocol::{self, Beat};
+use crate::protocol::{self, Beat, WorkServer};
 use crate::task::{Tasks, VERSION};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate_core::{Error, Kind, Result, Rng, Settings};
+use tidegate_core::{Clock, Error, Kind, Result, Rng, Settings};
+use tidegate_query::{Bench, ChunkWork};
 use tidegate_storage::{Egress, Stores};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +38,7 @@ const ID_FILE: &str = "node-id";
 pub struct Worker {
     leader: Url,
     tasks: Tasks,
+    works: Works,
     told: Beat,
     secret: String,
     in_flight: InFlight,
@@ -43,7 +46,14 @@ pub struct Worker {
 
 impl Worker {
     /// Of a leader's cluster address, in a folder of its own.
-    pub fn new(settings: &Settings, rng: &Rng, leader: &str, role: &str, listener: &TcpListener) -> Result<Self> {
+    pub fn new(
+        settings: &Settings,
+        rng: &Rng,
+        leader: &str,
+        role: &str,
+        listener: &TcpListener,
+        works: Vec<Arc<dyn ChunkWork>>,
+    ) -> Result<Self> {
         let role = Role::of_worker(role)?;
         let leader = Url::parse(&format!("http://{leader}")).map_err(|error| {
             Error::new(Kind::InvalidParameter, format!("--leader {leader:?} is no address: {error}"))
@@ -57,7 +67,15 @@ impl Worker {
         let limit = u64::try_from(settings.whole("storage_limit")).ok().filter(|limit| *limit > 0);
         let limit = limit.unwrap_or(STORAGE_LIMIT_BYTES);
         let runtime = runtime(settings, folder, limit)?;
-        let tasks = Tasks::new(Arc::new(Stores::within(Egress::of(settings))), runtime, Channels::new(&secret)?)?;
+        let stores = Arc::new(Stores::within(Egress::of(settings)));
+        let bench = Bench {
+            stores: Arc::clone(&stores),
+            runtime: Arc::clone(&runtime),
+            clock: Clock::system(),
+            rng: rng.clone(),
+        };
+        let tasks = Tasks::new(stores, runtime, Channels::new(&secret)?)?;
+        let works = Works::new(bench, works);
         let told = Beat {
             id: id(folder, rng)?,
             role: role.word().to_string(),
@@ -70,14 +88,15 @@ impl Worker {
             storage_limit: limit,
             leaves: false,
         };
-        Ok(Worker { leader, tasks, told, secret, in_flight: InFlight::default() })
+        Ok(Worker { leader, tasks, works, told, secret, in_flight: InFlight::default() })
     }
 
     /// Serves until the token is cancelled or the leader has drained it; then ends what it has begun, and leaves.
     pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> Result<()> {
         let (closed, service) = (CancellationToken::new(), self.tasks.worker().into_worker_server());
+        let routes = Routes::new(service).add_service(WorkServer(self.works.clone()));
         let in_flight = self.in_flight.clone();
-        let port = serve(listener, &self.secret, Routes::new(service), in_flight, closed.clone());
+        let port = serve(listener, &self.secret, routes, in_flight, closed.clone());
         let life = async {
             let lived = self.live(&stop).await;
             self.leave().await;

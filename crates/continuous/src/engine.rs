@@ -2,6 +2,7 @@
 
 use crate::aggregate::Aggregation;
 use crate::event;
+use crate::input::{self, Ahead, Columns, Parts};
 use crate::open::Open;
 use crate::state::{Progress, advanced, failed};
 use arrow::array::RecordBatch;
@@ -17,16 +18,14 @@ use tidegate_catalog::{Catalog, Change, ContinuousQuery, Oid, Relation, Rounds, 
 use tidegate_core::{Error, Kind, Result, Settings};
 use tidegate_parser::ast;
 use tidegate_query::conform::{Source, conform};
-use tidegate_query::{Consumed, Engine, Planner, Scope, StandIn, TableSink, from_datafusion, insert};
+use tidegate_query::{Engine, Planner, Scope, StandIn, TableSink, from_datafusion, insert};
 use tidegate_storage::fault;
 use tidegate_stream::backlog::{self, Range};
-use tidegate_stream::{SYSTEM_COLUMNS, find_stream};
+use tidegate_stream::find_stream;
 use tokio_util::sync::CancellationToken;
 
 /// Bytes of records that one batch has, about.
 const BATCH_BYTES_MAX: u64 = 32 << 20;
-/// Parts of a batch that run at one time.
-const PARTS: usize = 2;
 /// A shard without records for so long does not hold the others' windows open.
 const SILENT_MS: i64 = 5_000;
 /// How often time alone is looked at while windows are open.
@@ -35,8 +34,6 @@ const WINDOWS_LOOK_MS: i64 = 1_000;
 const LOOK_MAX_MS: i64 = 60_000;
 /// How often a position is made durable that nothing was written with.
 const POSITION_MS: i64 = 2_000;
-/// The columns of every batch behind the stream's own.
-const TOLD: [&str; 2] = ["shard_id", "sequence_number"];
 
 /// All continuous queries of a server; clones share them.
 #[derive(Clone)]
@@ -59,6 +56,8 @@ struct Live {
     spans: VecDeque<(BTreeMap<u32, u64>, i64)>,
     heard_ms: BTreeMap<u32, i64>,
     framed_ms: i64,
+    columns: Option<Columns>,
+    ahead: Option<Ahead>,
 }
 
 impl Live {
@@ -178,8 +177,14 @@ impl Continuous {
             let state = self.catalog().state();
             let Some(query) = state.get::<ContinuousQuery>(oid) else { return Ok(()) };
             let live = live.get_or_insert_with(|| Live::of(query, self.now_ms()));
-            let range = next_range(&state, query, live);
+            let range = match &live.ahead {
+                Some(ahead) => ahead.range.clone(),
+                None => next_range(&state, query, live),
+            };
             let was_read = range.is_empty();
+            if live.columns.is_none() {
+                live.columns = Some(Columns::of(&self.scope(&state, query), query).await?);
+            }
             self.batch(&state, query, live, range, frame && was_read).await?;
             if was_read {
                 return Ok(());
@@ -199,7 +204,7 @@ impl Continuous {
         let scope = self.scope(state, query);
         let parts = match range.is_empty() {
             true => vec![Vec::new()],
-            false => read(&scope, query, &range).await?,
+            false => self.input(&scope, query, live, &range).await?,
         };
         // What was read before the last restart is read for open windows only, and counted no second time.
         let again = !range.is_empty()
@@ -210,6 +215,7 @@ impl Continuous {
             live.progress.cursor.insert(*shard, *end);
             live.heard_ms.insert(*shard, live.progress.now_ms);
         }
+        self.read_ahead(&scope, query, live, &range);
         let count: usize = parts.iter().flatten().map(RecordBatch::num_rows).sum();
         if !again {
             live.progress.records += count as u64;
@@ -219,7 +225,7 @@ impl Continuous {
         let rows = match &query.spec.window {
             None if count == 0 => None,
             None => Some(self.run_plain(&scope, query, parts).await?),
-            Some(window) => self.run_windows(&scope, query, window, live, parts, before, again).await?,
+            Some(window) => self.run_windows(&scope, query, window, live, parts, (before, &range), again).await?,
         };
         let (written, changes) = match rows {
             Some(rows) => self.write(&scope, query, target, rows).await?,
@@ -242,6 +248,25 @@ impl Continuous {
         Ok(())
     }
 
+    /// The records of a range: read ahead, or now.
+    async fn input(&self, scope: &Scope, query: &ContinuousQuery, live: &mut Live, range: &Range) -> Result<Parts> {
+        if let Some(ahead) = live.ahead.take() {
+            return ahead.parts().await;
+        }
+        match &live.columns {
+            Some(columns) => input::read(scope, query, columns, range).await,
+            None => Err(Error::internal("a query is read before it is known what of it")),
+        }
+    }
+
+    /// Begins to read what comes after a batch, if there is something.
+    fn read_ahead(&self, scope: &Scope, query: &ContinuousQuery, live: &mut Live, range: &Range) {
+        let next = next_range(&scope.state, query, live);
+        if let (Some(columns), false, false) = (&live.columns, range.is_empty(), next.is_empty()) {
+            live.ahead = Some(Ahead::begin(scope.clone(), query.clone(), columns.clone(), next));
+        }
+    }
+
     fn scope(&self, state: &Arc<State>, query: &ContinuousQuery) -> Scope {
         let own = self.0.engine.system_scope(Arc::clone(state));
         Scope { search_path: query.spec.search_path.clone(), ..own }
@@ -252,7 +277,7 @@ impl Continuous {
         &self,
         scope: &Scope,
         query: &ContinuousQuery,
-        parts: Vec<Vec<RecordBatch>>,
+        parts: Parts,
     ) -> Result<SendableRecordBatchStream> {
         let (planner, plan) = planned(scope, query, parts).await?;
         planner.stream(plan).await
@@ -266,15 +291,18 @@ impl Continuous {
         query: &ContinuousQuery,
         window: &Window,
         live: &mut Live,
-        parts: Vec<Vec<RecordBatch>>,
-        before: BTreeMap<u32, u64>,
+        parts: Parts,
+        (before, range): (BTreeMap<u32, u64>, &Range),
         again: bool,
     ) -> Result<Option<SendableRecordBatchStream>> {
-        let mut last_end = None;
-        for batch in parts.iter().flatten() {
-            let (late, end) = event::late(window, batch, live.progress.closed_us)?;
-            last_end = last_end.max(end);
-            if !again {
+        let ends = event::ends(window, parts.iter().flatten())?;
+        let last_end = ends.map(|(_, last)| last);
+        let closed_us = live.progress.closed_us;
+        if let (Some((first, _)), Some(closed_us)) = (ends.filter(|_| !again), closed_us)
+            && first <= closed_us
+        {
+            for batch in input::told(scope, query, &window.column, range).await? {
+                let late = event::late(window, &batch, closed_us)?;
                 live.progress.late.count += late.count;
                 live.progress.late.records.extend(late.records);
             }
@@ -285,7 +313,6 @@ impl Continuous {
         let (aggregation, context) = (Aggregation::of(plan).map_err(from_datafusion)?, planner.state().task_ctx());
         if let Some(end) = last_end {
             let made = aggregation.over_batch(Arc::clone(&context)).await.map_err(from_datafusion)?;
-            let closed_us = live.progress.closed_us;
             let taken = live.open.take(&aggregation, window, made, closed_us, &context).await;
             taken.map_err(from_datafusion)?;
             live.spans.push_back((before, end));
@@ -371,7 +398,7 @@ impl Continuous {
 
 /// What is read next: what an open window needs again, or what has come since.
 fn next_range(state: &State, query: &ContinuousQuery, live: &Live) -> Range {
-    let load = backlog::load(state, query.spec.source, &live.progress.cursor, BATCH_BYTES_MAX);
+    let load = backlog::load_segments(state, query.spec.source, &live.progress.cursor, BATCH_BYTES_MAX);
     let done = |shard: &u32| query.state.cursor.get(shard).copied().unwrap_or(0);
     let again: Range = load
         .range
@@ -385,44 +412,11 @@ fn next_range(state: &State, query: &ContinuousQuery, live: &Live) -> Range {
     }
 }
 
-/// The records of a range, with the stream's own columns, as parts that may run at one time.
-async fn read(scope: &Scope, query: &ContinuousQuery, range: &Range) -> Result<Vec<Vec<RecordBatch>>> {
-    let (stream, _) = find_stream(&scope.state, query.spec.source)?;
-    let part = |end: fn(&(u64, u64)) -> u64| -> Arc<BTreeMap<u32, u64>> {
-        let shards = scope.state.shards(query.spec.source).map(|shard| shard.spec.number);
-        Arc::new(shards.map(|shard| (shard, range.get(&shard).map_or(0, end))).collect())
-    };
-    let consumed =
-        Consumed { stream: query.spec.source, from: part(|range| range.0), upto: Some(part(|range| range.1)) };
-    let scope = Scope { consumed: Some(consumed), ..scope.clone() };
-    let text = tidegate_parser::parse_query(&query.spec.query)?;
-    let needs_all = tidegate_query::stream_sql::names_system_columns(&ast::Statement::Query(text));
-    let told: &[&str] = if needs_all || stream.columns.is_empty() { &SYSTEM_COLUMNS } else { &TOLD };
-    let columns: Vec<String> =
-        stream.columns.iter().map(|column| quoted(&column.name)).chain(told.iter().map(|name| quoted(name))).collect();
-    let name = format!("{}.{}", quoted(scope.state.schema_name(stream.schema)), quoted(&stream.name));
-    let sql = format!("SELECT {} FROM {name}", columns.join(", "));
-    let planner = Planner::new(&scope)?;
-    let plan = planner.plan(&ast::Statement::Query(tidegate_parser::parse_query(&sql)?)).await?;
-    let batches: Vec<RecordBatch> = planner.stream(plan).await?.try_collect().await.map_err(from_datafusion)?;
-    let mut parts = vec![Vec::new(); PARTS];
-    for (place, batch) in batches.into_iter().enumerate() {
-        if let Some(part) = parts.get_mut(place % PARTS) {
-            part.push(batch);
-        }
-    }
-    Ok(parts)
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
 /// The query, planned over rows that are in memory.
 async fn planned(
     scope: &Scope,
     query: &ContinuousQuery,
-    parts: Vec<Vec<RecordBatch>>,
+    parts: Parts,
 ) -> Result<(Planner, datafusion::logical_expr::LogicalPlan)> {
     let stand_in = StandIn { stream: query.spec.source, parts: Arc::new(parts) };
     let scope = Scope { stand_in: Some(stand_in), ..scope.clone() };
@@ -441,12 +435,7 @@ fn mark(
 ) -> Result<()> {
     let Some(first) = parts.iter().flatten().next() else { return Ok(()) };
     let (stream, spec) = find_stream(&scope.state, query.spec.source)?;
-    let Some((_, text)) = &spec.watermark else {
-        return Err(Error::new(
-            Kind::InvalidDefinition,
-            format!("stream \"{}\" has no watermark any more", stream.name),
-        ));
-    };
+    let text = input::watermark_of(stream, spec)?;
     let planner = Planner::new(scope)?;
     let schema = DFSchema::try_from(first.schema().as_ref().clone()).map_err(from_datafusion)?;
     let logical = planner.state().create_logical_expr(text, &schema).map_err(from_datafusion)?;

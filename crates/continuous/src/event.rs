@@ -53,15 +53,24 @@ pub fn last_end(window: &Window, event_us: i64) -> i64 {
     start.saturating_add(window.size_us)
 }
 
-/// The records of a batch whose windows have all closed, and the end of the last window of any of the others.
-pub fn late(window: &Window, batch: &RecordBatch, closed_us: Option<i64>) -> Result<(Late, Option<i64>)> {
+/// When the windows of records end: the last window of the earliest record, and of the latest. None: there is no time.
+pub fn ends<'a>(window: &Window, batches: impl Iterator<Item = &'a RecordBatch>) -> Result<Option<(i64, i64)>> {
+    let mut ends: Option<(i64, i64)> = None;
+    for batch in batches {
+        let times = microseconds(column(batch, &window.column)?)?;
+        let times = times.as_primitive::<TimestampMicrosecondType>();
+        if let (Some(least), Some(most)) = (arrow::compute::min(times), arrow::compute::max(times)) {
+            let (first, last) = (last_end(window, least), last_end(window, most));
+            ends = Some(ends.map_or((first, last), |(known, end)| (known.min(first), end.max(last))));
+        }
+    }
+    Ok(ends)
+}
+
+/// The records of a batch whose windows have all closed.
+pub fn late(window: &Window, batch: &RecordBatch, closed_us: i64) -> Result<Late> {
     let times = microseconds(column(batch, &window.column)?)?;
     let times = times.as_primitive::<TimestampMicrosecondType>();
-    let ends = arrow::compute::max(times).map(|most| last_end(window, most));
-    let Some(closed_us) = closed_us else { return Ok((Late::default(), ends)) };
-    if arrow::compute::min(times).is_none_or(|least| last_end(window, least) > closed_us) {
-        return Ok((Late::default(), ends));
-    }
     let text = |name: &str| cast(column(batch, name)?, &DataType::Utf8).map_err(Error::internal);
     let (shards, sequences) = (text("shard_id")?, text("sequence_number")?);
     let (shards, sequences) = (shards.as_string::<i32>(), sequences.as_string::<i32>());
@@ -75,7 +84,7 @@ pub fn late(window: &Window, batch: &RecordBatch, closed_us: Option<i64>) -> Res
         let (shard_id, sequence_number) = (shards.value(row).to_string(), sequences.value(row).to_string());
         late.records.push(LateRecord { shard_id, sequence_number, event_us });
     }
-    Ok((late, ends))
+    Ok(late)
 }
 
 fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {

@@ -17,6 +17,7 @@
 mod aggregate;
 mod engine;
 mod event;
+mod input;
 mod open;
 mod service;
 mod spec;

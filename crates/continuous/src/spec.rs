@@ -4,8 +4,9 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::JoinType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::source_as_provider;
-use datafusion::logical_expr::{Join, LogicalPlan};
+use datafusion::logical_expr::{Join, LogicalPlan, TableScan};
 use futures::TryStreamExt;
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use tidegate_catalog::{Relation, RelationKind, Window};
 use tidegate_core::{Error, Kind, Result};
@@ -106,7 +107,21 @@ fn groups(what: &str, plan: &LogicalPlan, stream: &Relation) -> Result<Option<Ve
 
 fn reads(plan: &LogicalPlan, stream: &Relation) -> Result<bool> {
     let mut found = false;
-    let is_stream = |scan: &datafusion::logical_expr::TableScan| {
+    each_scan(plan, stream, |_| found = true)?;
+    Ok(found)
+}
+
+/// The columns that a plan reads of a stream.
+pub fn columns_read(plan: &LogicalPlan, stream: &Relation) -> Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    each_scan(plan, stream, |scan| {
+        names.extend(scan.projected_schema.fields().iter().map(|field| field.name().clone()));
+    })?;
+    Ok(names)
+}
+
+fn each_scan(plan: &LogicalPlan, stream: &Relation, mut found: impl FnMut(&TableScan)) -> Result<()> {
+    let is_stream = |scan: &TableScan| {
         let provider = source_as_provider(&scan.source).ok();
         let provider: Option<&dyn TableProvider> = provider.as_deref();
         provider
@@ -114,11 +129,15 @@ fn reads(plan: &LogicalPlan, stream: &Relation) -> Result<bool> {
             .is_some_and(|table| table.oid() == stream.oid)
     };
     plan.apply(|node| {
-        found |= matches!(node, LogicalPlan::TableScan(scan) if is_stream(scan));
+        if let LogicalPlan::TableScan(scan) = node
+            && is_stream(scan)
+        {
+            found(scan);
+        }
         Ok(TreeNodeRecursion::Continue)
     })
-    .map_err(from_datafusion)?;
-    Ok(found)
+    .map(drop)
+    .map_err(from_datafusion)
 }
 
 /// A join in which a row of the other side could come without a record would give it again with each batch.

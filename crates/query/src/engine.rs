@@ -165,7 +165,7 @@ impl Engine {
     }
 
     /// What spreads queries over nodes, if there are others now.
-    pub(crate) fn spread(&self) -> Option<&Arc<dyn Spread>> {
+    pub fn spread(&self) -> Option<&Arc<dyn Spread>> {
         self.0.spread.as_ref().filter(|spread| spread.is_on())
     }
 

@@ -14,6 +14,7 @@
 
 mod access;
 mod call;
+mod chunk;
 pub mod conform;
 mod cooperative;
 mod copy_in;
@@ -47,6 +48,7 @@ mod work;
 
 pub use access::{access, check_files, is_s3, require_superuser, undefined_credential};
 pub use call::Called;
+pub use chunk::{Bench, ChunkWork, Performed};
 pub use engine::{DATABASE, Engine, runtime, with_functions};
 pub use fault::{carried, from_datafusion};
 pub use outcome::{CopyIn, Notice, Outcome, RowsTag, TxStatus};

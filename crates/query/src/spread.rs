@@ -1,5 +1,6 @@
 //! Queries that other nodes take part in. Without other nodes everything runs here, by the same code.
 
+use crate::chunk::Performed;
 use async_trait::async_trait;
 use datafusion::error::DataFusionError;
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -21,6 +22,8 @@ pub trait Spread: Send + Sync {
     fn plan_for(&self, config: &mut SessionConfig, plan: &LogicalPlan, task_bytes: Option<usize>);
     /// Puts in what the other nodes need in order to run what has been planned with it.
     fn equip(&self, config: &mut SessionConfig) -> Result<()>;
+    /// Has chunks of work done by all nodes: each by one of them, and by another where that one is lost.
+    async fn perform(&self, kind: &str, chunks: Vec<String>) -> Performed;
     /// How many nodes have been lost so far.
     fn losses(&self) -> u64;
     /// Whether a query that failed before its first row failed for a node that is no longer there: one that was lost

@@ -28,16 +28,30 @@ struct Piece {
     end: u64,
     bytes: u64,
     arrival_ms: i64,
+    /// Of a segment: read whole, it is read by columns.
+    sealed: bool,
 }
 
 /// What waits for a reader of a stream, in the order in which it came and up to about so many bytes. `cursor` says where
 /// the reader stands, by shard.
 pub fn load(state: &State, stream: Oid, cursor: &BTreeMap<u32, u64>, bytes_max: u64) -> Load {
-    let pieces = state.shards(stream).map(|shard| {
+    fill(waiting(state, stream, cursor), bytes_max, false)
+}
+
+/// The same, but no segment is cut: the last one may go beyond the bytes.
+pub fn load_segments(state: &State, stream: Oid, cursor: &BTreeMap<u32, u64>, bytes_max: u64) -> Load {
+    fill(waiting(state, stream, cursor), bytes_max, true)
+}
+
+fn waiting<'a>(
+    state: &'a State,
+    stream: Oid,
+    cursor: &'a BTreeMap<u32, u64>,
+) -> impl Iterator<Item = impl Iterator<Item = Piece> + 'a> + 'a {
+    state.shards(stream).map(|shard| {
         let from = cursor.get(&shard.spec.number).copied().unwrap_or(0);
         pieces(shard, from.max(shard.oldest))
-    });
-    fill(pieces, bytes_max)
+    })
 }
 
 /// Records that a reader is behind.
@@ -64,6 +78,7 @@ fn pieces(shard: &Shard, from: u64) -> impl Iterator<Item = Piece> + '_ {
         end: segment.end,
         bytes: segment.bytes.saturating_mul(SEALED_RATIO),
         arrival_ms: segment.first_ms,
+        sealed: true,
     });
     let from_tail = from.max(shard.sealed());
     let after = |end: u64| if end <= from_tail { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater };
@@ -74,6 +89,7 @@ fn pieces(shard: &Shard, from: u64) -> impl Iterator<Item = Piece> + '_ {
         end: chunk.end(),
         bytes: share(chunk.records.bytes() as u64, chunk.end() - chunk.first.max(from_tail), chunk.end() - chunk.first),
         arrival_ms: chunk.arrival_ms,
+        sealed: false,
     });
     segments.filter_map(move |piece| piece.from(from)).chain(tail)
 }
@@ -106,7 +122,7 @@ fn share(whole: u64, part: u64, all: u64) -> u64 {
 }
 
 /// Takes pieces of all shards by their arrival until the bytes are reached.
-fn fill<I: Iterator<Item = Piece>>(shards: impl Iterator<Item = I>, bytes_max: u64) -> Load {
+fn fill<I: Iterator<Item = Piece>>(shards: impl Iterator<Item = I>, bytes_max: u64, whole: bool) -> Load {
     let mut load = Load::default();
     let mut next: BTreeMap<(i64, u32), (Piece, I)> = BTreeMap::new();
     for mut shard in shards {
@@ -117,7 +133,7 @@ fn fill<I: Iterator<Item = Piece>>(shards: impl Iterator<Item = I>, bytes_max: u
     load.oldest_ms = next.keys().next().map_or(0, |(arrival_ms, _)| *arrival_ms);
     while load.bytes < bytes_max.max(1) {
         let Some((_, (piece, mut shard))) = next.pop_first() else { break };
-        let taken = piece.cut(bytes_max.max(1) - load.bytes);
+        let taken = if whole && piece.sealed { piece } else { piece.cut(bytes_max.max(1) - load.bytes) };
         // A record of no bytes still counts, or there were no end to them.
         load.bytes += taken.bytes.max(1);
         load.range.entry(taken.shard).or_insert((taken.first, taken.end)).1 = taken.end;
@@ -137,11 +153,11 @@ mod tests {
     use tidegate_catalog::{Chunk, RecordsBuilder, Segment, even_shards};
 
     fn piece(shard: u32, first: u64, end: u64, bytes: u64, arrival_ms: i64) -> Piece {
-        Piece { shard, first, end, bytes, arrival_ms }
+        Piece { shard, first, end, bytes, arrival_ms, sealed: false }
     }
 
     fn filled(shards: &[Vec<Piece>], bytes_max: u64) -> Load {
-        fill(shards.iter().map(|pieces| pieces.iter().copied()), bytes_max)
+        fill(shards.iter().map(|pieces| pieces.iter().copied()), bytes_max, false)
     }
 
     #[test]
@@ -165,6 +181,16 @@ mod tests {
             assert_eq!(found, expected, "{bytes_max}");
         }
         assert_eq!(filled(&[vec![]], 9), Load::default());
+    }
+
+    #[test]
+    fn segments_are_taken_whole_where_they_are_not_to_be_cut() {
+        let sealed = |first, end| Piece { sealed: true, ..piece(0, first, end, 100, 5) };
+        let shard = || [sealed(0, 10), sealed(10, 20), piece(0, 20, 30, 100, 5)].into_iter();
+        for (bytes_max, end) in [(10, 10), (110, 20), (210, 22)] {
+            let found = fill(std::iter::once(shard()), bytes_max, true);
+            assert_eq!(found.range, Range::from([(0, (0, end))]), "{bytes_max}");
+        }
     }
 
     #[test]

@@ -10,10 +10,10 @@ use tidegate_core::{Clock, Result, Rng, Settings};
 use tidegate_delivery::{Deliveries, DeliveryService};
 use tidegate_lake::{LakeService, restore_settings};
 use tidegate_query::stream_sql::{RecordCodec, StreamService};
-use tidegate_query::{Engine, Service, Spread};
+use tidegate_query::{ChunkWork, Engine, Service, Spread};
 use tidegate_storage::{DataDir, Egress, Stores};
 use tidegate_stream::Streams;
-use tidegate_warehouse::{DeltaLog, Warehouse};
+use tidegate_warehouse::{CopyWork, DeltaLog, Warehouse};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -45,7 +45,8 @@ impl Parts {
         let streams = Streams::new(settings.clone(), catalog.clone(), Arc::clone(&stores), Arc::new(RecordCodec));
         let objects = objects_url(directory)?;
         let janitor = Arc::new(Janitor::new(catalog.clone(), Arc::clone(&stores), objects.clone()));
-        let cluster = Cluster::new(settings, cluster, Arc::clone(&stores), catalog.clock().clone())?;
+        let cluster =
+            Cluster::new(settings, cluster, Arc::clone(&stores), catalog.clock().clone(), rng.clone(), works())?;
         let spread = Some(Arc::new(cluster.clone()) as Arc<dyn Spread>);
         let engine = Engine::new(settings.clone(), rng, catalog.clone(), stores, objects, spread)?;
         let deliveries = Deliveries::new(engine.clone());
@@ -81,6 +82,11 @@ impl Parts {
             tokio::spawn(Arc::clone(&self.janitor).run(shutdown.clone())),
         ]
     }
+}
+
+/// The work that every node does in chunks.
+pub fn works() -> Vec<Arc<dyn ChunkWork>> {
+    vec![Arc::new(CopyWork)]
 }
 
 /// URL of the folder of tables and segments; no slash at its end.

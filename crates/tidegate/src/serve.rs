@@ -1,7 +1,7 @@
 //! The server: ports bound, engine built, and everything ended in order.
 
 use crate::kinesis::KinesisStreams;
-use crate::parts::Parts;
+use crate::parts::{Parts, works};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub async fn work(settings: Settings, leader: &str, role: &str) -> Result<()> {
     let folder = settings.get("data");
     std::fs::create_dir_all(&folder).map_err(|error| Error::from(error).context(&folder))?;
     let listener = bind("cluster", "cluster_listen", &settings).await?;
-    let worker = Worker::new(&settings, &Rng::system(), leader, role, &listener)?;
+    let worker = Worker::new(&settings, &Rng::system(), leader, role, &listener, works())?;
     let stop = CancellationToken::new();
     let work = worker.run(listener, stop.clone());
     tokio::pin!(work);

@@ -6,18 +6,18 @@ use async_trait::async_trait;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use std::sync::Arc;
-use tidegate_catalog::{Change, DataFile, Relation, TableSpec, arrow_schema};
-use tidegate_core::Result;
+use tidegate_catalog::{Catalog, Change, DataFile, Relation, TableSpec, arrow_schema};
+use tidegate_core::{Clock, Result, Rng};
 use tidegate_query::formats::{FileFormat, FileWriter, WriteOptions, create_writer};
-use tidegate_query::{Engine, TableSink};
-use tidegate_storage::S3Access;
+use tidegate_query::{Bench, Engine, TableSink};
+use tidegate_storage::{S3Access, Stores};
 
 /// Bytes at which a file is ended and the next one begun.
 const FILE_BYTES: u64 = 256 << 20;
 
 /// Writes a table's files.
 pub struct FileSink {
-    engine: Engine,
+    names: Names,
     relation: Relation,
     location: String,
     schema: SchemaRef,
@@ -30,9 +30,21 @@ pub struct FileSink {
 impl FileSink {
     /// For a table.
     pub fn new(engine: &Engine, relation: &Relation, spec: &TableSpec) -> Result<Self> {
-        let place = engine.stores().resolve(&spec.location, &S3Access::default())?;
+        let catalog = Some(engine.catalog().clone());
+        let names = Names { catalog, clock: engine.clock().clone(), rng: engine.rng().clone() };
+        Self::named(engine.stores(), names, relation, spec)
+    }
+
+    /// The same on any node; the leader numbers the files once it has them all.
+    pub fn on_node(bench: &Bench, relation: &Relation, spec: &TableSpec) -> Result<Self> {
+        let names = Names { catalog: None, clock: bench.clock.clone(), rng: bench.rng.clone() };
+        Self::named(&bench.stores, names, relation, spec)
+    }
+
+    fn named(stores: &Stores, names: Names, relation: &Relation, spec: &TableSpec) -> Result<Self> {
+        let place = stores.resolve(&spec.location, &S3Access::default())?;
         Ok(FileSink {
-            engine: engine.clone(),
+            names,
             relation: relation.clone(),
             location: spec.location.clone(),
             schema: arrow_schema(&relation.columns),
@@ -41,6 +53,15 @@ impl FileSink {
             root: place.path,
             done: Vec::new(),
         })
+    }
+
+    /// Ends what is open; the files.
+    pub async fn files(mut self: Box<Self>) -> Result<Vec<DataFile>> {
+        if let Err(error) = self.end().await {
+            self.abort().await;
+            return Err(error);
+        }
+        Ok(self.done)
     }
 
     async fn end(&mut self) -> Result<()> {
@@ -55,17 +76,19 @@ impl FileSink {
     }
 }
 
-fn begin(
-    engine: &Engine,
-    store: &Arc<dyn ObjectStore>,
-    root: &Path,
-    schema: &SchemaRef,
-) -> Result<(DataFile, Box<dyn FileWriter>)> {
-    let id = engine.catalog().next_id();
-    let path = format!("part-{id:010}-{}.parquet", engine.rng().uuid());
-    let object = root.clone().join(path.as_str());
-    let writer = create_writer(store, &object, &FileFormat::Parquet, schema, &WriteOptions::default())?;
-    Ok((DataFile { id, path, rows: 0, bytes: 0, created_ms: engine.clock().now_ms() }, writer))
+/// How new files are called, and numbered where the numbers are known.
+struct Names {
+    catalog: Option<Catalog>,
+    clock: Clock,
+    rng: Rng,
+}
+
+impl Names {
+    fn file(&self) -> DataFile {
+        let id = self.catalog.as_ref().map_or(0, Catalog::next_id);
+        let path = format!("part-{id:010}-{}.parquet", self.rng.uuid());
+        DataFile { id, path, rows: 0, bytes: 0, created_ms: self.clock.now_ms() }
+    }
 }
 
 #[async_trait]
@@ -76,7 +99,13 @@ impl TableSink for FileSink {
         }
         let (_, writer) = match &mut self.writer {
             Some(open) => open,
-            none => none.insert(begin(&self.engine, &self.store, &self.root, &self.schema)?),
+            none => {
+                let file = self.names.file();
+                let object = self.root.clone().join(file.path.as_str());
+                let options = WriteOptions::default();
+                let writer = create_writer(&self.store, &object, &FileFormat::Parquet, &self.schema, &options)?;
+                none.insert((file, writer))
+            }
         };
         writer.write(&batch).await.map_err(|error| error.context(format_args!("table \"{}\"", self.relation.name)))?;
         if writer.size_hint() >= FILE_BYTES {
@@ -85,14 +114,12 @@ impl TableSink for FileSink {
         Ok(())
     }
 
-    async fn finish(mut self: Box<Self>) -> Result<Vec<Change>> {
-        if let Err(error) = self.end().await {
-            self.abort().await;
-            return Err(error);
-        }
-        match self.done.is_empty() {
+    async fn finish(self: Box<Self>) -> Result<Vec<Change>> {
+        let table = self.relation.oid;
+        let files = self.files().await?;
+        match files.is_empty() {
             true => Ok(Vec::new()),
-            false => Ok(vec![Change::AddFiles { table: self.relation.oid, files: self.done }]),
+            false => Ok(vec![Change::AddFiles { table, files }]),
         }
     }
 

@@ -20,7 +20,7 @@ pub const LOAD_BATCH_ROWS: usize = 8192;
 const RAW_BYTES_MAX: usize = 1024;
 
 /// How text is cut into rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum TextFormat {
     /// CSV (with a quote), or delimited text (without; `escape` then works anywhere).
     Csv {
@@ -53,7 +53,7 @@ impl TextFormat {
 }
 
 /// How a file is loaded.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct LoadOptions {
     /// How text is cut.
     pub format: TextFormat,
