@@ -12,7 +12,7 @@ use crate::report;
 /// The image that the test makes: a static busybox.
 const IMAGE: &str = "tidegate-test-busybox:1";
 /// Programs of busybox that jobs use.
-const PROGRAMS: &[&str] = &["cat", "echo", "head", "id", "ls", "sh", "sleep", "tail", "touch", "tr"];
+const PROGRAMS: &[&str] = &["cat", "echo", "head", "id", "ls", "sh", "sleep", "tail", "touch", "tr", "wc"];
 /// How long the engine may take to answer.
 const ENGINE_SECONDS_MAX: u64 = 30;
 /// Jobs of the array that a kill interrupts.
@@ -263,6 +263,23 @@ fn what_a_kill_leaves_of_containers_is_ended_and_counted_as_lost() {
     });
     assert!(engine.containers().is_empty(), "containers are left behind: {:?}", engine.containers());
     report::pass("containers/kill");
+}
+
+#[test]
+fn the_tour_runs_its_jobs_where_an_engine_answers() {
+    let Some(engine) = ContainerEngine::start() else { return };
+    engine.docker(&["tag", IMAGE, "busybox:1"]);
+    let tour =
+        Command::new(harness::BINARY).args(["demo", "--exit"]).env("DOCKER_HOST", engine.host()).output().unwrap();
+    let text = String::from_utf8_lossy(&tour.stdout);
+    assert!(tour.status.success(), "{text}\n{}", String::from_utf8_lossy(&tour.stderr));
+    assert!(text.contains("runner = 'container'"), "{text}");
+    let counted = |name: &str| {
+        text.lines()
+            .any(|line| line.trim_start().starts_with(name) && line.ends_with(|last: char| last.is_ascii_digit()))
+    };
+    assert!(counted("UA") && counted("DL"), "{text}");
+    assert!(engine.containers().is_empty(), "containers are left behind: {:?}", engine.containers());
 }
 
 #[test]

@@ -40,6 +40,44 @@ fn what_is_dropped_goes_once_nobody_reads_it() {
 }
 
 #[test]
+fn files_that_no_frame_lists_go_when_the_server_starts() {
+    let mut server = Server::start();
+    let parts = |server: &Server| -> Vec<std::path::PathBuf> {
+        let folder = server.data().join("objects/tables");
+        let tables = std::fs::read_dir(folder).unwrap().flatten();
+        let files = tables.flat_map(|table| std::fs::read_dir(table.path()).unwrap().flatten());
+        files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|end| end == "parquet")).collect()
+    };
+    harness::block_on(async {
+        server
+            .connect()
+            .await
+            .batch_execute("CREATE TABLE t AS SELECT n FROM generate_series(1, 10) AS g(n)")
+            .await
+            .unwrap();
+    });
+    let listed = parts(&server);
+    assert_eq!(listed.len(), 1);
+    // As a statement leaves it that a kill has met; and one whose number is not given out yet.
+    let beside = |name: &str| listed[0].with_file_name(name);
+    let (left, ahead) = (beside("part-0000000001-left.parquet"), beside("part-9999999999-ahead.parquet"));
+    server.kill9();
+    std::fs::copy(&listed[0], &left).unwrap();
+    std::fs::copy(&listed[0], &ahead).unwrap();
+    server.restart();
+    let until = Instant::now() + Duration::from_secs(GONE_SECONDS_MAX);
+    while left.exists() {
+        assert!(Instant::now() < until, "{}", server.log_tail());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(ahead.exists());
+    let count = harness::block_on(async {
+        server.connect().await.query_one("SELECT count(*) FROM t", &[]).await.unwrap().get::<_, i64>(0)
+    });
+    assert_eq!((count, listed[0].exists()), (10, true));
+}
+
+#[test]
 fn temporary_tables_go_with_their_session_or_with_the_server() {
     let mut server = Server::start();
     harness::block_on(async {

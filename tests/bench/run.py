@@ -176,7 +176,7 @@ def bench_wire(conn, server):
 
 def bench_windows(conn, _server):
     import windows
-    table(f"Windows, {windows.EVENTS:,} events, events a second", ("query", "Tidegate", "Flink SQL", "ratio"), list(windows.rows(conn)))
+    table(f"Windows, {windows.EVENTS:,} events, events a second, median of {windows.RUNS}", ("query", "Tidegate", "Flink SQL", "ratio"), list(windows.rows(conn)))
 
 
 def main():

@@ -1,7 +1,8 @@
 //! The janitor: removes the objects that the state has let go of, once nobody can be reading them.
 
 use crate::catalog::Catalog;
-use crate::object::Oid;
+use crate::object::{Oid, Relation, RelationKind};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::Result;
@@ -42,7 +43,7 @@ impl Janitor {
         }
     }
 
-    /// Removes the folders of objects that were dropped, or never committed, before the server was killed.
+    /// Removes what was dropped, or never committed, before the server was killed: folders of objects, and files of tables.
     async fn sweep(&self) -> Result<()> {
         let state = self.catalog.state();
         for folder in FOLDERS {
@@ -54,12 +55,45 @@ impl Janitor {
                 }
             }
         }
+        for (relation, location) in state.relations().filter_map(table) {
+            let files = state.files(relation.oid).cloned().unwrap_or_default();
+            let listed: HashSet<&str> = files.files.values().map(|file| file.path.as_str()).collect();
+            for name in self.stores.names(location).await? {
+                if number(&name).is_some_and(|id| id < self.known_below) && !listed.contains(name.as_str()) {
+                    self.remove(&format!("{location}/{name}")).await;
+                }
+            }
+        }
         Ok(())
     }
 
     async fn remove(&self, url: &str) {
         if let Err(error) = self.stores.remove(url).await {
             tracing::warn!(%error, url, "an object that is no longer needed could not be removed");
+        }
+    }
+}
+
+fn table(relation: &Relation) -> Option<(&Relation, &str)> {
+    match &relation.kind {
+        RelationKind::Table(spec) => Some((relation, spec.location.as_str())),
+        _ => None,
+    }
+}
+
+/// The number in the name of a table's file, `part-0000000012-….parquet`.
+fn number(name: &str) -> Option<u64> {
+    name.strip_prefix("part-")?.strip_suffix(".parquet")?.split('-').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_have_numbers() {
+        for (name, found) in [("part-0000000012-a-b.parquet", Some(12)), ("part-x-a.parquet", None), ("a", None)] {
+            assert_eq!(number(name), found, "{name}");
         }
     }
 }

@@ -5,7 +5,8 @@
 //! without windows).
 //!
 //! 1. `spec`: what the user asked, checked when it is created: one stream, in a place where its rows come once.
-//! 2. `engine`: reads what has come as one batch, runs the query over it, and commits rows and position in one frame.
+//! 2. `engine`: runs the query over what has come, and commits rows and position in one frame. `input`: reads it, a batch
+//!    ahead, by the columns that the query needs.
 //! 3. `aggregate`: of a query over windows, the part that runs over each batch, the part that merges, and the part that
 //!    runs when a window closes. `open`: what the windows that are open hold.
 //! 4. `event`: event times of a batch, how far each shard is, and which records are late. `state`: the pure steps.

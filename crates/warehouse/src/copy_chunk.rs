@@ -18,6 +18,8 @@ const KIND: &str = "copy";
 /// Some files of a COPY.
 #[derive(Debug, Serialize, Deserialize)]
 struct CopyChunk {
+    /// In the names of what it writes: what is not listed and has a number from before a start is removed then.
+    id: u64,
     load: Load,
     files: Vec<File>,
 }
@@ -39,9 +41,9 @@ impl ChunkWork for CopyWork {
     }
 
     async fn perform(&self, bench: &Bench, chunk: &str, stop: &CancellationToken) -> Result<String> {
-        let CopyChunk { load, files } = serde_json::from_str(chunk).map_err(Error::internal)?;
+        let CopyChunk { id, load, files } = serde_json::from_str(chunk).map_err(Error::internal)?;
         let session = bench.session(&load.timezone)?;
-        let mut sink = Box::new(FileSink::on_node(bench, &load.relation, table_of(&load)?)?);
+        let mut sink = Box::new(FileSink::on_node(bench, id, &load.relation, table_of(&load)?)?);
         let loaded = async {
             let mut rows = 0;
             for file in &files {
@@ -71,7 +73,8 @@ fn table_of(load: &Load) -> Result<&TableSpec> {
 
 /// Loads files on all nodes. Gives the number of rows.
 pub async fn copy(work: &mut Work<'_>, spread: &dyn Spread, load: &Load, files: &[File]) -> Result<u64> {
-    let chunk = |files| serde_json::to_string(&CopyChunk { load: load.clone(), files });
+    let catalog = work.engine().catalog().clone();
+    let chunk = |files| serde_json::to_string(&CopyChunk { id: catalog.next_id(), load: load.clone(), files });
     let bytes = work.scope.task_bytes.unwrap_or_default() as u64;
     let chunks = cut(files, bytes).into_iter().map(chunk).collect::<Result<Vec<_>, _>>().map_err(Error::internal)?;
     let count = chunks.len();
@@ -84,7 +87,6 @@ pub async fn copy(work: &mut Work<'_>, spread: &dyn Spread, load: &Load, files: 
     }
     work.notice(format!("{count} parts on {nodes} nodes, {attempts} attempts"));
     let rows = copied.iter().map(|chunk| chunk.rows).sum();
-    let catalog = work.engine().catalog().clone();
     let numbered = |file: DataFile| DataFile { id: catalog.next_id(), ..file };
     let files: Vec<DataFile> = copied.into_iter().flat_map(|chunk| chunk.files).map(numbered).collect();
     if !files.is_empty() {

@@ -30,14 +30,15 @@ pub struct FileSink {
 impl FileSink {
     /// For a table.
     pub fn new(engine: &Engine, relation: &Relation, spec: &TableSpec) -> Result<Self> {
-        let catalog = Some(engine.catalog().clone());
-        let names = Names { catalog, clock: engine.clock().clone(), rng: engine.rng().clone() };
+        let numbers = Numbers::Of(engine.catalog().clone());
+        let names = Names { numbers, clock: engine.clock().clone(), rng: engine.rng().clone() };
         Self::named(engine.stores(), names, relation, spec)
     }
 
-    /// The same on any node; the leader numbers the files once it has them all.
-    pub fn on_node(bench: &Bench, relation: &Relation, spec: &TableSpec) -> Result<Self> {
-        let names = Names { catalog: None, clock: bench.clock.clone(), rng: bench.rng.clone() };
+    /// The same on any node, with a number from the leader in the names of the files; each has one of its own once the
+    /// leader has them all.
+    pub fn on_node(bench: &Bench, id: u64, relation: &Relation, spec: &TableSpec) -> Result<Self> {
+        let names = Names { numbers: Numbers::Given(id), clock: bench.clock.clone(), rng: bench.rng.clone() };
         Self::named(&bench.stores, names, relation, spec)
     }
 
@@ -76,16 +77,24 @@ impl FileSink {
     }
 }
 
-/// How new files are called, and numbered where the numbers are known.
+/// How new files are called and numbered.
 struct Names {
-    catalog: Option<Catalog>,
+    numbers: Numbers,
     clock: Clock,
     rng: Rng,
 }
 
+enum Numbers {
+    Of(Catalog),
+    Given(u64),
+}
+
 impl Names {
     fn file(&self) -> DataFile {
-        let id = self.catalog.as_ref().map_or(0, Catalog::next_id);
+        let id = match &self.numbers {
+            Numbers::Of(catalog) => catalog.next_id(),
+            Numbers::Given(id) => *id,
+        };
         let path = format!("part-{id:010}-{}.parquet", self.rng.uuid());
         DataFile { id, path, rows: 0, bytes: 0, created_ms: self.clock.now_ms() }
     }

@@ -40,4 +40,12 @@ impl Stores {
         let found = found.map_err(|error| object_error(error, url))?;
         Ok(found.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_string)).collect())
     }
+
+    /// The names of the objects in a folder, those in its folders left out.
+    pub async fn names(&self, url: &str) -> Result<Vec<String>> {
+        let place = self.resolve(url, &S3Access::default())?;
+        let found = place.store.list_with_delimiter(Some(&place.path)).await;
+        let found = found.map_err(|error| object_error(error, url))?;
+        Ok(found.objects.iter().filter_map(|meta| meta.location.filename().map(str::to_string)).collect())
+    }
 }
