@@ -387,6 +387,73 @@ fn copy_is_cut_into_chunks_that_survive_their_nodes() {
     });
 }
 
+/// What UNLOAD has written, by name.
+fn unloaded(folder: &std::path::Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(folder).unwrap().flatten().map(|file| file.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn unload_is_cut_into_chunks_that_survive_their_nodes() {
+    let server = Server::start();
+    let workers = Worker::join(&server, 2);
+    let folder = server.scratch();
+    harness::block_on(async {
+        let client = server.connect().await;
+        client.batch_execute("CREATE TABLE wide (n bigint, kind bigint, name text)").await.unwrap();
+        for from in (1..600_000).step_by(100_000) {
+            let rows = format!("SELECT n, n % 7, md5(n::text) FROM generate_series({from}, {}) AS g(n)", from + 99_999);
+            client.batch_execute(&format!("INSERT INTO wide {rows}")).await.unwrap();
+        }
+        client.batch_execute("SET distributed_task_bytes = 1000000").await.unwrap();
+        let unload = |to: &str, more: &str| {
+            format!(
+                "UNLOAD ('SELECT kind, n, name FROM wide WHERE n % 2 = 0') TO 'file://{}/{to}/' FORMAT PARQUET {more}",
+                folder.display()
+            )
+        };
+        let found = |to: &str| {
+            format!(
+                "SELECT count(*), count(DISTINCT n), sum(n), count(DISTINCT name) FROM 'file://{}/{to}/**/*.parquet'",
+                folder.display()
+            )
+        };
+        let whole = ["300000|300000|90000300000|300000".to_string()];
+        client.batch_execute(&unload("all", "MANIFEST")).await.unwrap();
+        assert_eq!(rows(&client, &found("all")).await.unwrap(), whole);
+        let names = unloaded(&folder.join("all"));
+        assert!(names.len() > 3 && names.contains(&"0000_part_00.parquet".to_string()), "{names:?}");
+        let manifest = fs::read_to_string(folder.join("all/manifest")).unwrap();
+        assert_eq!(manifest.matches("\"url\"").count(), names.len() - 1, "{manifest}");
+        client.batch_execute(&unload("by_kind", "PARTITION BY (kind)")).await.unwrap();
+        assert_eq!(rows(&client, &found("by_kind")).await.unwrap(), whole);
+        assert_eq!(unloaded(&folder.join("by_kind")).len(), 7);
+        assert_eq!(unloaded(&folder.join("by_kind/kind=3")).len(), names.len() - 1);
+        client.batch_execute(&unload("one", "PARALLEL OFF")).await.unwrap();
+        assert_eq!(unloaded(&folder.join("one")), ["0000_part_00.parquet"]);
+
+        // Both workers fail while it runs; what they had begun is written again under the same names.
+        let writing = tokio::spawn({
+            let unload = unload("failed", "");
+            async move { client.batch_execute(&unload).await.map(|()| client) }
+        });
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        drop(workers);
+        let client = writing.await.unwrap().unwrap();
+        assert_eq!(rows(&client, &found("failed")).await.unwrap(), whole);
+        // What fails leaves nothing.
+        let bad = format!(
+            "UNLOAD ('SELECT 1 / (n - 300001) FROM wide') TO 'file://{}/bad/' FORMAT PARQUET",
+            folder.display()
+        );
+        let error = client.batch_execute(&bad).await.unwrap_err();
+        assert_eq!(error.code().map(|code| code.code()), Some("22012"), "{error:?}");
+        assert!(!folder.join("bad").exists() || unloaded(&folder.join("bad")).is_empty());
+    });
+}
+
 /// Stands before a worker, and can fall silent without closing anything, as a network does that is cut.
 struct Proxy {
     address: SocketAddr,

@@ -8,7 +8,7 @@ use crate::planner::{ForAllNodes, LeaderPlanner, Travelling};
 use crate::port::{InFlight, serve};
 use crate::protocol::{Answers, Beat, ClusterServer, Heard, Pull, Rows};
 use crate::task::{Tasks, VERSION, headers};
-use crate::{channel, chunks, planner, scan, stores};
+use crate::{channel, chunks, pieces, planner, scan, stores};
 use async_trait::async_trait;
 use datafusion::common::config::ConfigOptions;
 use datafusion::error::{DataFusionError, Result as EngineResult};
@@ -16,6 +16,7 @@ use datafusion::execution::TaskContext;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 use datafusion_distributed::{DistributedConfig, DistributedExt, SessionStateBuilderExt, Worker, WorkerResolver};
 use futures::stream::BoxStream;
@@ -23,7 +24,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tidegate_core::{Clock, Error, Kind, Result, Rng, Settings};
-use tidegate_query::{Bench, ChunkWork, Performed, Spread, carried};
+use tidegate_query::{ChunkWork, Performed, Spread, carried};
 use tidegate_storage::Stores;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -230,14 +231,8 @@ impl Spread for Cluster {
         let tasks = Tasks::new(Arc::clone(&self.0.stores), Arc::clone(runtime), self.0.channels.clone())?;
         let (codec, worker) = (tasks.codec.clone(), tasks.worker());
         let local = worker.to_local_worker_context(self.0.url.clone());
+        let works = tasks.works(self.0.clock.clone(), self.0.rng.clone(), self.0.works.clone());
         // A second call would be a fault of the start, and changes nothing.
-        let bench = Bench {
-            stores: Arc::clone(&self.0.stores),
-            runtime: Arc::clone(runtime),
-            clock: self.0.clock.clone(),
-            rng: self.0.rng.clone(),
-        };
-        let works = Works::new(bench, self.0.works.clone());
         drop(self.0.own.set(Own { tasks, worker, works }));
         let travelling = Travelling { leaves: self.0.leaves.clone(), leader: self.0.url.clone(), codec: codec.clone() };
         let mut builder = base
@@ -274,6 +269,10 @@ impl Spread for Cluster {
         let zone = config.options().execution.time_zone.clone();
         let headers = headers(zone.as_deref(), stores::header(&spread.stores.lock(), &self.0.stores)?)?;
         config.set_distributed_passthrough_headers(headers).map_err(Error::internal)
+    }
+
+    fn pieces(&self, plan: &Arc<dyn ExecutionPlan>, bytes: usize) -> Result<Option<Vec<String>>> {
+        pieces::cut(plan, bytes, &self.own()?.tasks.codec, &self.0.stores)
     }
 
     async fn perform(&self, kind: &str, chunks: Vec<String>) -> Performed {

@@ -8,7 +8,8 @@
 //!    that only the leader has, `codec` writes both.
 //! 3. `stores` and `task`: the session in which a node runs its part, with the buckets and functions that it needs.
 //! 4. `channel`: connections, watched so that a silent node is noticed; `port` serves them; `protocol`: what is said beside plans and rows.
-//! 5. `chunks`: work that is cut up (COPY of many files), each piece by one node, and by another where that one is lost.
+//! 5. `chunks`: work that is cut up (COPY, UNLOAD), each part by one node, and by another where that one is lost;
+//!    `pieces`: plans that can be cut so.
 //! 6. `leader` puts it together behind [`tidegate_query::Spread`]: a query that loses a node before its first row is
 //!    planned again. `service`: `tidegate.nodes` and ALTER NODE.
 
@@ -18,6 +19,7 @@ mod codec;
 mod leader;
 mod leaf;
 mod membership;
+mod pieces;
 mod planner;
 mod port;
 mod protocol;

@@ -32,7 +32,7 @@ pub fn deal_out(event: ScaleUpLeafNodeEvent<'_>) -> Option<EngineResult<ScaleUpL
 }
 
 /// At most so many groups of files, or of parts of files where these may be cut.
-fn groups(config: &FileScanConfig, most: usize) -> EngineResult<Vec<FileGroup>> {
+pub fn groups(config: &FileScanConfig, most: usize) -> EngineResult<Vec<FileGroup>> {
     if let Some(cut) = config.file_source().repartitioned(most, 0, None, config)? {
         return Ok(cut.file_groups);
     }

@@ -15,7 +15,7 @@ const STORES: HeaderName = HeaderName::from_static("x-tidegate-stores");
 
 /// The header for a plan that reads these stores; none where no bucket is among them.
 pub fn header(urls: &BTreeSet<String>, stores: &Stores) -> Result<HeaderMap> {
-    let buckets: Vec<BucketAccess> = urls.iter().filter_map(|url| stores.bucket_of(url)).collect();
+    let buckets = buckets(urls, stores);
     let mut headers = HeaderMap::new();
     if !buckets.is_empty() {
         let text = STANDARD.encode(serde_json::to_vec(&buckets).map_err(Error::internal)?);
@@ -26,13 +26,27 @@ pub fn header(urls: &BTreeSet<String>, stores: &Stores) -> Result<HeaderMap> {
     Ok(headers)
 }
 
+/// The buckets among these stores.
+pub fn buckets(urls: &BTreeSet<String>, stores: &Stores) -> Vec<BucketAccess> {
+    urls.iter().filter_map(|url| stores.bucket_of(url)).collect()
+}
+
 /// Opens what a header names, for the plans of this node.
 pub fn open(headers: &HeaderMap, stores: &Stores, runtime: &RuntimeEnv) -> Result<()> {
+    let buckets: Vec<BucketAccess> = match headers.get(STORES) {
+        Some(value) => {
+            let text = STANDARD.decode(value.as_bytes()).map_err(Error::internal)?;
+            serde_json::from_slice(&text).map_err(Error::internal)?
+        }
+        None => Vec::new(),
+    };
+    open_all(&buckets, stores, runtime)
+}
+
+/// Opens buckets, and the files of this machine.
+pub fn open_all(buckets: &[BucketAccess], stores: &Stores, runtime: &RuntimeEnv) -> Result<()> {
     let local = stores.resolve("file:///", &Default::default())?;
     runtime.register_object_store(&local.registry_url, local.store);
-    let Some(value) = headers.get(STORES) else { return Ok(()) };
-    let text = STANDARD.decode(value.as_bytes()).map_err(Error::internal)?;
-    let buckets: Vec<BucketAccess> = serde_json::from_slice(&text).map_err(Error::internal)?;
     for bucket in buckets {
         let place = stores.resolve(&format!("s3://{}/", bucket.bucket), &bucket.access)?;
         runtime.register_object_store(&place.registry_url, place.store);

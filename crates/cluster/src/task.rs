@@ -1,7 +1,9 @@
 //! The session in which a node runs its part of a query.
 
 use crate::channel::Channels;
+use crate::chunks::Works;
 use crate::codec::Codec;
+use crate::pieces::Reader;
 use crate::stores;
 use async_trait::async_trait;
 use datafusion::common::Result as EngineResult;
@@ -15,10 +17,10 @@ use http::HeaderMap;
 use http::{HeaderName, HeaderValue};
 use std::collections::HashSet;
 use std::sync::Arc;
-use tidegate_core::{Error, Result};
-use tidegate_query::carried;
+use tidegate_core::{Clock, Error, Result, Rng};
 use tidegate_query::formats::settle;
 use tidegate_query::with_functions;
+use tidegate_query::{Bench, ChunkWork, carried};
 use tidegate_storage::Stores;
 
 /// The time zone of the query's session.
@@ -49,6 +51,13 @@ impl Tasks {
     /// The distributed engine's worker for them.
     pub fn worker(&self) -> Worker {
         Worker::from_session_builder(self.clone()).with_runtime_env(Arc::clone(&self.runtime)).with_version(VERSION)
+    }
+
+    /// What does chunks of work here.
+    pub fn works(&self, clock: Clock, rng: Rng, works: Vec<Arc<dyn ChunkWork>>) -> Works {
+        let plans = Arc::new(Reader { codec: self.codec.clone(), stores: Arc::clone(&self.stores) });
+        let bench = Bench { stores: Arc::clone(&self.stores), runtime: Arc::clone(&self.runtime), clock, rng, plans };
+        Works::new(bench, works)
     }
 
     fn state(&self, context: WorkerQueryContext) -> Result<SessionState> {

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::{Clock, Error, Kind, Result, Rng, Settings};
-use tidegate_query::{Bench, ChunkWork};
+use tidegate_query::ChunkWork;
 use tidegate_storage::{Egress, Stores};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -68,14 +68,8 @@ impl Worker {
         let limit = limit.unwrap_or(STORAGE_LIMIT_BYTES);
         let runtime = runtime(settings, folder, limit)?;
         let stores = Arc::new(Stores::within(Egress::of(settings)));
-        let bench = Bench {
-            stores: Arc::clone(&stores),
-            runtime: Arc::clone(&runtime),
-            clock: Clock::system(),
-            rng: rng.clone(),
-        };
         let tasks = Tasks::new(stores, runtime, Channels::new(&secret)?)?;
-        let works = Works::new(bench, works);
+        let works = tasks.works(Clock::system(), rng.clone(), works);
         let told = Beat {
             id: id(folder, rng)?,
             role: role.word().to_string(),

@@ -4,11 +4,18 @@ use crate::engine::with_functions;
 use async_trait::async_trait;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 use std::sync::Arc;
 use tidegate_core::{Clock, Error, Result, Rng};
 use tidegate_storage::Stores;
 use tokio_util::sync::CancellationToken;
+
+/// Reads parts of plans that have travelled.
+pub trait PlanReader: Send + Sync {
+    /// A part as a plan of this node, its object stores opened.
+    fn read(&self, piece: &str, session: &SessionState) -> Result<Arc<dyn ExecutionPlan>>;
+}
 
 /// What a node does its chunks with.
 #[derive(Clone)]
@@ -21,6 +28,8 @@ pub struct Bench {
     pub clock: Clock,
     /// The node's randomness.
     pub rng: Rng,
+    /// What parts of queries become.
+    pub plans: Arc<dyn PlanReader>,
 }
 
 impl Bench {

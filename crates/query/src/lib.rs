@@ -48,7 +48,7 @@ mod work;
 
 pub use access::{access, check_files, is_s3, require_superuser, undefined_credential};
 pub use call::Called;
-pub use chunk::{Bench, ChunkWork, Performed};
+pub use chunk::{Bench, ChunkWork, Performed, PlanReader};
 pub use engine::{DATABASE, Engine, runtime, with_functions};
 pub use fault::{carried, from_datafusion};
 pub use outcome::{CopyIn, Notice, Outcome, RowsTag, TxStatus};

@@ -6,6 +6,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 use std::sync::Arc;
 use tidegate_core::Result;
@@ -22,6 +23,9 @@ pub trait Spread: Send + Sync {
     fn plan_for(&self, config: &mut SessionConfig, plan: &LogicalPlan, task_bytes: Option<usize>);
     /// Puts in what the other nodes need in order to run what has been planned with it.
     fn equip(&self, config: &mut SessionConfig) -> Result<()>;
+    /// Cuts a plan that looks at one row at a time into parts of about so many bytes of its files. None: it is another
+    /// plan, or too small.
+    fn pieces(&self, plan: &Arc<dyn ExecutionPlan>, bytes: usize) -> Result<Option<Vec<String>>>;
     /// Has chunks of work done by all nodes: each by one of them, and by another where that one is lost.
     async fn perform(&self, kind: &str, chunks: Vec<String>) -> Performed;
     /// How many nodes have been lost so far.

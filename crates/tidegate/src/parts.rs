@@ -13,7 +13,7 @@ use tidegate_query::stream_sql::{RecordCodec, StreamService};
 use tidegate_query::{ChunkWork, Engine, Service, Spread};
 use tidegate_storage::{DataDir, Egress, Stores};
 use tidegate_stream::Streams;
-use tidegate_warehouse::{CopyWork, DeltaLog, Warehouse};
+use tidegate_warehouse::{CopyWork, DeltaLog, UnloadWork, Warehouse};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -86,7 +86,7 @@ impl Parts {
 
 /// The work that every node does in chunks.
 pub fn works() -> Vec<Arc<dyn ChunkWork>> {
-    vec![Arc::new(CopyWork)]
+    vec![Arc::new(CopyWork), Arc::new(UnloadWork)]
 }
 
 /// URL of the folder of tables and segments; no slash at its end.

@@ -5,8 +5,8 @@
 //!
 //! 1. Rows go into [`sink::FileSink`]: Parquet under names that nobody lists yet.
 //! 2. UPDATE and DELETE rewrite the files that hold touched rows ([`dml`]).
-//! 3. COPY and UNLOAD move files in and out, all or nothing. Where there are workers, COPY is cut into chunks of files
-//!    that any node loads ([`CopyWork`]).
+//! 3. COPY and UNLOAD move files in and out, all or nothing. Where there are workers, both are cut into chunks
+//!    that any node does ([`CopyWork`], [`UnloadWork`]).
 //! 4. The session's transaction takes the changes, and its commit is one frame.
 //! 5. The frame carries the bytes of the table's next Delta version ([`DeltaLog`]), written before the client hears.
 //!
@@ -23,7 +23,9 @@ mod service;
 pub mod sink;
 pub mod table;
 pub mod unload;
+mod unload_chunk;
 
 pub use copy_chunk::CopyWork;
 pub use delta::DeltaLog;
 pub use service::Warehouse;
+pub use unload_chunk::UnloadWork;

@@ -5,22 +5,25 @@ use arrow::compute::{partition, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::row::{RowConverter, SortField};
 use datafusion::common::ScalarValue;
+use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidegate_core::{Error, Kind, Result};
-use tidegate_parser::{CopyFormat, Unload, UnloadOptions, fold};
+use tidegate_parser::{CopyFormat, Unload, UnloadOptions, ast, fold};
 use tidegate_query::formats::partitions::hive_folder;
 use tidegate_query::formats::{
     Compression, CsvOptions, FileFormat, FileWriter, WriteOptions, compression_of, create_writer, one_byte,
 };
-use tidegate_query::{Outcome, Work, from_datafusion};
-use tidegate_storage::object_error;
+use tidegate_query::{Outcome, Planner, Scope, Spread, Work, from_datafusion};
+use tidegate_storage::{S3Access, Stores, object_error};
 
 use crate::copy::access_for;
+use crate::unload_chunk;
 
 /// Redshift's own: 6.2 GB.
 const FILE_BYTES_DEFAULT: u64 = 6_200_000_000;
@@ -33,36 +36,45 @@ pub async fn unload(work: &mut Work<'_>, unload: &Unload) -> Result<Outcome> {
     if options.clean_path {
         return Err(Error::new(Kind::Unsupported, "UNLOAD option CLEANPATH is not supported"));
     }
-    let mut rows = work.rows(&unload.query).await?;
+    let query = ast::Statement::Query(tidegate_parser::parse_query(&unload.query)?);
+    let planner = Planner::new(&work.scope)?;
+    let plan = planner.plan(&query).await?;
+    let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
     let access = access_for(work, &unload.to, options.credential.as_ref())?;
     let place = work.engine().stores().resolve(&unload.to, &access)?;
-    let schema = rows.schema();
     let columns = partition_columns(&schema, options)?;
-    let kept = kept_columns(&schema, &columns, options)?;
-    if !options.allow_overwrite {
-        refuse_overwrite(place.store.as_ref(), &place.path, &unload.to).await?;
-    }
-    let format = format_of(options)?;
-    let mut files = Files {
-        store: place.store,
-        prefix: place.path,
-        in_folder: unload.to.ends_with('/'),
-        schema: Arc::new(schema.project(&kept).map_err(Error::internal)?),
-        format,
+    let written = Written {
+        url: unload.to.clone(),
+        access,
+        format: format_of(options)?,
         compression: compression_of(options.compression).unwrap_or(Compression::None),
         extension: options.extension.clone(),
         bytes_max: options.max_file_size.unwrap_or(FILE_BYTES_DEFAULT),
-        open: BTreeMap::new(),
-        written: Vec::new(),
+        kept: kept_columns(&schema, &columns, options)?,
+        columns,
     };
-    let poured = pour(&mut rows, &mut files, &columns, &kept).await;
-    let count = match poured {
-        Ok(count) => count,
-        Err(error) => {
-            files.abort().await;
-            return Err(error);
+    if !options.allow_overwrite {
+        refuse_overwrite(place.store.as_ref(), &place.path, &unload.to).await?;
+    }
+    let mut files = Files::new(work.engine().stores(), &written, None, &schema)?;
+    match pieces(work, &query, options).await? {
+        Some((spread, pieces)) => {
+            files.written = unload_chunk::unload(work, spread.as_ref(), pieces, &written).await?;
         }
-    };
+        None => {
+            let mut rows = planner.stream(plan).await?;
+            if let Err(error) = pour(&mut rows, &mut files, &written).await {
+                files.abort().await;
+                return Err(error);
+            }
+        }
+    }
+    let count: u64 = files.written.iter().map(|(_, _, rows)| rows).sum();
+    if count == 0 && written.columns.is_empty() {
+        // An empty result is a file without rows, so that whoever reads the prefix finds it.
+        files.write("", RecordBatch::new_empty(Arc::clone(&files.schema))).await?;
+        files.finish().await?;
+    }
     if options.manifest {
         files.write_manifest(&unload.to).await?;
     }
@@ -70,29 +82,51 @@ pub async fn unload(work: &mut Work<'_>, unload: &Unload) -> Result<Outcome> {
     Ok(Outcome::Done { tag: "UNLOAD".to_string() })
 }
 
-async fn pour(
-    rows: &mut datafusion::execution::SendableRecordBatchStream,
-    files: &mut Files,
-    columns: &[usize],
-    kept: &[usize],
-) -> Result<u64> {
-    let mut count = 0;
+/// How rows become files: the same on all nodes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Written {
+    /// Where, as the statement says it.
+    pub url: String,
+    /// With what it is reached.
+    pub access: S3Access,
+    format: FileFormat,
+    compression: Compression,
+    extension: Option<String>,
+    bytes_max: u64,
+    /// PARTITION BY.
+    columns: Vec<usize>,
+    /// The columns that are in the files.
+    kept: Vec<usize>,
+}
+
+/// Parts of a query that is worth all nodes, and may be written in any order.
+async fn pieces(
+    work: &Work<'_>,
+    query: &ast::Statement,
+    options: &UnloadOptions,
+) -> Result<Option<(Arc<dyn Spread>, Vec<String>)>> {
+    let (Some(spread), Some(bytes), true) = (work.engine().spread(), work.scope.task_bytes, options.parallel) else {
+        return Ok(None);
+    };
+    // In one partition: its files are not cut yet.
+    let planner = Planner::new(&Scope { partitions: 1, ..work.scope.clone() })?;
+    let plan = planner.plan(query).await?;
+    let plan = planner.state().create_physical_plan(&plan).await.map_err(from_datafusion)?;
+    Ok(spread.pieces(&plan, bytes)?.map(|pieces| (Arc::clone(spread), pieces)))
+}
+
+/// Puts all rows into files.
+pub async fn pour(rows: &mut SendableRecordBatchStream, files: &mut Files, written: &Written) -> Result<()> {
     while let Some(batch) = rows.try_next().await.map_err(from_datafusion)? {
-        count += batch.num_rows() as u64;
-        for (folder, part) in split(&batch, columns)? {
-            files.write(&folder, part.project(kept).map_err(Error::internal)?).await?;
+        for (folder, part) in split(&batch, &written.columns)? {
+            files.write(&folder, part.project(&written.kept).map_err(Error::internal)?).await?;
         }
     }
-    if count == 0 && columns.is_empty() {
-        // An empty result is a file without rows, so that whoever reads the prefix finds it.
-        files.write("", RecordBatch::new_empty(Arc::clone(&files.schema))).await?;
-    }
-    files.finish().await?;
-    Ok(count)
+    files.finish().await
 }
 
 fn partition_columns(schema: &SchemaRef, options: &UnloadOptions) -> Result<Vec<usize>> {
-    let index = |name: &tidegate_parser::ast::Ident| {
+    let index = |name: &ast::Ident| {
         let name = fold(name);
         let missing =
             || Error::new(Kind::UndefinedColumn, format!("PARTITION BY column \"{name}\" is not in the query"));
@@ -173,11 +207,15 @@ fn split(batch: &RecordBatch, columns: &[usize]) -> Result<Vec<(String, RecordBa
     Ok(parts)
 }
 
-/// The files of one UNLOAD.
-struct Files {
+/// Path, bytes and rows of a file.
+pub type WrittenFile = (Path, u64, u64);
+
+/// The files of one UNLOAD, or of one slice of it.
+pub struct Files {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
     in_folder: bool,
+    slice: Option<usize>,
     schema: SchemaRef,
     format: FileFormat,
     compression: Compression,
@@ -185,10 +223,29 @@ struct Files {
     bytes_max: u64,
     /// By folder: the file that is being written.
     open: BTreeMap<String, Box<dyn FileWriter>>,
-    written: Vec<(Path, u64, u64)>,
+    /// Those that are whole.
+    pub written: Vec<WrittenFile>,
 }
 
 impl Files {
+    /// For rows of a schema.
+    pub fn new(stores: &Stores, written: &Written, slice: Option<usize>, schema: &SchemaRef) -> Result<Self> {
+        let place = stores.resolve(&written.url, &written.access)?;
+        Ok(Files {
+            store: place.store,
+            prefix: place.path,
+            in_folder: written.url.ends_with('/'),
+            slice,
+            schema: Arc::new(schema.project(&written.kept).map_err(Error::internal)?),
+            format: written.format.clone(),
+            compression: written.compression,
+            extension: written.extension.clone(),
+            bytes_max: written.bytes_max,
+            open: BTreeMap::new(),
+            written: Vec::new(),
+        })
+    }
+
     async fn write(&mut self, folder: &str, batch: RecordBatch) -> Result<()> {
         if !self.open.contains_key(folder) {
             if self.open.len() >= OPEN_FILES_MAX {
@@ -213,7 +270,10 @@ impl Files {
             None if self.format == FileFormat::Parquet => ".parquet".to_string(),
             None => self.compression.extension().to_string(),
         };
-        let name = format!("{number:04}_part_00{ending}");
+        let name = match self.slice {
+            Some(slice) => format!("{slice:04}_part_{number:02}{ending}"),
+            None => format!("{number:04}_part_00{ending}"),
+        };
         let text = match (self.in_folder || !folder.is_empty(), self.prefix.as_ref()) {
             (true, "") => format!("{folder}{name}"),
             (true, prefix) => format!("{prefix}/{folder}{name}"),
@@ -240,27 +300,32 @@ impl Files {
     }
 
     /// Takes away what was written.
-    async fn abort(mut self) {
+    pub async fn abort(mut self) {
         for writer in std::mem::take(&mut self.open).into_values() {
             if let Err(error) = writer.abort().await {
                 tracing::warn!(%error, "an unfinished file of UNLOAD could not be removed");
             }
         }
-        for (path, ..) in &self.written {
-            if let Err(error) = self.store.delete(path).await {
-                tracing::warn!(%error, %path, "a file of a failed UNLOAD could not be removed");
-            }
-        }
+        remove(self.store.as_ref(), &self.written).await;
     }
 
     async fn write_manifest(&mut self, url: &str) -> Result<()> {
         let (scheme, rest) = url.split_once("://").unwrap_or(("file", url));
         let bucket = rest.split('/').next().unwrap_or_default();
-        let entry = |(path, bytes, rows): &(Path, u64, u64)| json!({"url": format!("{scheme}://{bucket}/{path}"), "meta": {"content_length": bytes, "record_count": rows}});
+        let entry = |(path, bytes, rows): &WrittenFile| json!({"url": format!("{scheme}://{bucket}/{path}"), "meta": {"content_length": bytes, "record_count": rows}});
         let text = json!({"entries": self.written.iter().map(entry).collect::<Vec<_>>()}).to_string();
         let name =
             if self.in_folder { format!("{}/manifest", self.prefix) } else { format!("{}manifest", self.prefix) };
         let path = Path::parse(&name).map_err(Error::internal)?;
         self.store.put(&path, text.into()).await.map(drop).map_err(|error| object_error(error, url))
+    }
+}
+
+/// Takes away files of a failed UNLOAD.
+pub async fn remove(store: &dyn ObjectStore, files: &[WrittenFile]) {
+    for (path, ..) in files {
+        if let Err(error) = store.delete(path).await {
+            tracing::warn!(%error, %path, "a file of a failed UNLOAD could not be removed");
+        }
     }
 }
