@@ -33,6 +33,8 @@ const FETCH: Duration = Duration::from_secs(20);
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// Wait before the engine is asked again that has not answered.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long a server that stops waits for the end of a container that it has signalled.
+const SIGNALLED_MS: i64 = 5_000;
 /// How long the log is read on once the container has ended.
 const LOG_REST: Duration = Duration::from_secs(10);
 /// Not there, as the API says it.
@@ -122,14 +124,22 @@ impl ContainerEngine {
 }
 
 impl GatedContainer {
-    /// Starts it, stays until it has ended, and removes it.
-    pub async fn run(self, log: Arc<LogFile>, watch: Watch, facts: impl Fn() -> Facts) -> End {
+    /// Starts it, stays until it has ended, and removes it. None: the server stops and the engine does not answer, so that
+    /// nobody knows; the next start will.
+    pub async fn run(self, log: Arc<LogFile>, watch: Watch, facts: impl Fn() -> Facts) -> Option<End> {
         let end = match self.engine.docker.start_container(&self.id, None).await {
-            Ok(()) => self.started(log, watch, facts).await,
+            Ok(()) => self.started(log, watch, &facts).await?,
             Err(error) => End { cause: Cause::NotStarted(failed(error).message().to_string()), exit_code: None },
         };
-        self.discard().await;
-        end
+        // One of which nobody heard that it was started must not run beside the next attempt.
+        while let Err(error) = self.engine.remove(&self.id).await {
+            tracing::warn!(container = %self.id, %error, "a job's container cannot be removed yet");
+            if facts().shutdown {
+                return None;
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+        Some(end)
     }
 
     /// Removes it.
@@ -139,23 +149,28 @@ impl GatedContainer {
         }
     }
 
-    async fn started(&self, log: Arc<LogFile>, mut watch: Watch, facts: impl Fn() -> Facts) -> End {
+    async fn started(&self, log: Arc<LogFile>, mut watch: Watch, facts: impl Fn() -> Facts) -> Option<End> {
         let mut copy = self.copy_to(log);
         let mut over = std::pin::pin!(self.over());
+        let mut given_up_ms = i64::MAX;
         let state = loop {
             tokio::select! {
                 state = &mut over => break state,
-                () = tokio::time::sleep(LOOK_INTERVAL) => {
-                    if let Some(signal) = watch.look(facts()) {
-                        self.signal(signal).await;
-                    }
-                }
+                () = tokio::time::sleep(LOOK_INTERVAL) => {}
+            }
+            let facts = facts();
+            if facts.shutdown && facts.now_ms >= given_up_ms {
+                return None;
+            }
+            if let Some(signal) = watch.look(facts) {
+                self.signal(signal).await;
+                given_up_ms = facts.now_ms.saturating_add(SIGNALLED_MS);
             }
         };
         if tokio::time::timeout(LOG_REST, &mut copy).await.is_err() {
             copy.abort();
         }
-        end(&state, watch.cause().cloned())
+        Some(end(&state, watch.cause().cloned()))
     }
 
     /// Stays until it has ended, however often the engine stops answering meanwhile.
@@ -183,8 +198,13 @@ impl GatedContainer {
             Signal::Kill => "SIGKILL",
         };
         let options = KillContainerOptionsBuilder::default().signal(name).build();
-        if let Err(error) = self.engine.docker.kill_container(&self.id, Some(options)).await {
-            tracing::warn!(container = %self.id, %error, name, "a job's container could not be signalled");
+        let signalled = self.engine.docker.kill_container(&self.id, Some(options));
+        match tokio::time::timeout(ANSWER, signalled).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(container = %self.id, %error, name, "a job's container could not be signalled");
+            }
+            Err(_) => tracing::warn!(container = %self.id, name, "the container engine does not answer"),
         }
     }
 

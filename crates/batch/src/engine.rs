@@ -108,6 +108,11 @@ impl Jobs {
     async fn recover_containers(&self, place: &ComputeEnvironment, jobs: &[Job]) {
         while let Err(error) = recovery::end_containers(&self.catalog().state(), place).await {
             tracing::warn!(environment = %place.name, %error, jobs = jobs.len(), "what jobs left running cannot be ended yet");
+            // One that somebody has given up is not tried again, so that it may be noted all the same.
+            let state = self.catalog().state();
+            let given_up = |job: &&Job| state.get::<Job>(job.oid).is_some_and(|job| job.state.stop.is_some());
+            let given_up: Vec<Job> = jobs.iter().filter(given_up).cloned().collect();
+            self.note_lost(&given_up).await;
             tokio::time::sleep(Duration::from_millis(RETRY_MS.unsigned_abs())).await;
         }
         self.note_lost(jobs).await;
@@ -210,11 +215,12 @@ impl Jobs {
         let log = LogFile::create(&log_file::path(&self.0.folder, job, number), self.0.engine.clock().clone()).await?;
         let pass = self.0.engine.lend(&job.spec.user);
         let variables = spec::variables(&place, job, id, pass.url(HOST, self.0.port));
-        let gated = runner::prepare(&place, &job.spec, &variables, &own).await?;
+        let prepared = stop.run_until_cancelled(runner::prepare(&place, &job.spec, &variables, &own)).await;
+        let Some(gated) = prepared.transpose()? else { return Ok(None) };
         let end = self.open(job, id, gated, log, stop).await;
         // What is left there keeps nobody from going on.
         drop(tokio::fs::remove_dir_all(&own).await);
-        end.map(Some)
+        end
     }
 
     fn place(&self, job: &Job) -> Result<ComputeEnvironment> {
@@ -226,14 +232,21 @@ impl Jobs {
     }
 
     /// Notes what runs it, opens its gate, and watches it to its end.
-    async fn open(&self, job: &Job, id: &str, gated: Gated, log: LogFile, stop: &CancellationToken) -> Result<End> {
+    async fn open(
+        &self,
+        job: &Job,
+        id: &str,
+        gated: Gated,
+        log: LogFile,
+        stop: &CancellationToken,
+    ) -> Result<Option<End>> {
         let now_ms = self.now_ms();
         let begin = |job: &Job| running(job, id, gated.mark(), now_ms).filter(|job| job.state.stop.is_none());
         match self.advance(job, begin).await {
             Ok(true) => {}
             other => {
                 gated.discard().await;
-                return other.map(|_| End { cause: Cause::Stopped, exit_code: None });
+                return other.map(|_| Some(End { cause: Cause::Stopped, exit_code: None }));
             }
         }
         let deadline_ms = job.spec.timeout_ms.map(|timeout_ms| now_ms.saturating_add(timeout_ms));

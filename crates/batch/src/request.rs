@@ -304,7 +304,10 @@ mod tests {
         let container = |fields: &str| format!(r#"{{"type": "container", "containerProperties": {{{fields}}}}}"#);
         let cases = [
             (container(r#""image": "busybox", "command": ["a"]"#), Ok(vec![])),
-            (container(r#""command": ["a"], "privileged": true, "jobRoleArn": "r"#), Ok(vec!["container.jobRoleArn"])),
+            (
+                container(r#""command": ["a"], "privileged": true, "jobRoleArn": "role""#),
+                Ok(vec!["container.jobRoleArn"]),
+            ),
             (container(r#""command": ["a"], "secrets": [{"name": "a", "valueFrom": "b"}]"#), Err(Kind::Unsupported)),
             (r#"{"tags": {"a": "b"}, "eksProperties": {}}"#.to_string(), Ok(vec!["tags"])),
             (r#"{"nodeProperties": {"numNodes": 2}}"#.to_string(), Err(Kind::Unsupported)),

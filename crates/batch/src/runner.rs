@@ -44,13 +44,20 @@ impl Gated {
         }
     }
 
-    /// Opens the gate, and stays until all that runs has ended. A container's memory is the kernel's to watch.
-    pub async fn run(self, spec: &JobSpec, deadline_ms: Option<i64>, log: LogFile, facts: impl Fn() -> Facts) -> End {
+    /// Opens the gate, and stays until all that runs has ended. A container's memory is the kernel's to watch. None: the
+    /// server stops, and what runs is for the next start to find.
+    pub async fn run(
+        self,
+        spec: &JobSpec,
+        deadline_ms: Option<i64>,
+        log: LogFile,
+        facts: impl Fn() -> Facts,
+    ) -> Option<End> {
         let log = Arc::new(log);
         match self {
             Gated::Process(process) => {
                 let memory_bytes_max = spec.memory_mib.map(|mib| mib.saturating_mul(1 << 20));
-                process.run(log, Watch::new(deadline_ms, memory_bytes_max), facts).await
+                Some(process.run(log, Watch::new(deadline_ms, memory_bytes_max), facts).await)
             }
             Gated::Container(container) => container.run(log, Watch::new(deadline_ms, None), facts).await,
         }

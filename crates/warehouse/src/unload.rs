@@ -6,9 +6,10 @@ use arrow::datatypes::SchemaRef;
 use arrow::row::{RowConverter, SortField};
 use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
-use futures::TryStreamExt;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -59,7 +60,8 @@ pub async fn unload(work: &mut Work<'_>, unload: &Unload) -> Result<Outcome> {
     let mut files = Files::new(work.engine().stores(), &written, None, &schema)?;
     match pieces(work, &query, options).await? {
         Some((spread, pieces)) => {
-            files.written = unload_chunk::unload(work, spread.as_ref(), pieces, &written).await?;
+            files.written =
+                unload_chunk::unload(work, spread.as_ref(), pieces, &written, options.allow_overwrite).await?;
         }
         None => {
             let mut rows = planner.stream(plan).await?;
@@ -164,21 +166,27 @@ fn format_of(options: &UnloadOptions) -> Result<FileFormat> {
 }
 
 async fn refuse_overwrite(store: &dyn ObjectStore, prefix: &Path, url: &str) -> Result<()> {
+    match below(store, prefix, url).try_next().await? {
+        Some(there) => {
+            let message = format!("cannot unload to {url}: object {there} is there already");
+            Err(Error::new(Kind::NotInState, message).hint("Choose another prefix, or say ALLOWOVERWRITE."))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The objects whose names begin with a prefix.
+pub fn below<'a>(store: &'a dyn ObjectStore, prefix: &'a Path, url: &'a str) -> BoxStream<'a, Result<Path>> {
     let text = prefix.as_ref();
     let folder = if url.ends_with('/') { text } else { text.rsplit_once('/').map_or("", |(folder, _)| folder) };
     let folder = Path::from(folder);
-    let mut there = store.list((!folder.as_ref().is_empty()).then_some(&folder));
-    loop {
-        match there.try_next().await {
-            Ok(Some(meta)) if meta.location.as_ref().starts_with(text) => {
-                let message = format!("cannot unload to {url}: object {} is there already", meta.location);
-                return Err(Error::new(Kind::NotInState, message).hint("Choose another prefix, or say ALLOWOVERWRITE."));
-            }
-            Ok(Some(_)) => {}
-            Ok(None) | Err(object_store::Error::NotFound { .. }) => return Ok(()),
-            Err(error) => return Err(object_error(error, url)),
-        }
-    }
+    let found = store.list((!folder.as_ref().is_empty()).then_some(&folder));
+    let known = move |found: std::result::Result<ObjectMeta, object_store::Error>| match found {
+        Ok(meta) => meta.location.as_ref().starts_with(text).then_some(Ok(meta.location)),
+        Err(object_store::Error::NotFound { .. }) => None,
+        Err(error) => Some(Err(object_error(error, url))),
+    };
+    found.filter_map(move |found| std::future::ready(known(found))).boxed()
 }
 
 /// A batch by the folder that its rows belong to.
@@ -301,12 +309,17 @@ impl Files {
 
     /// Takes away what was written.
     pub async fn abort(mut self) {
+        self.abandon().await;
+        remove(self.store.as_ref(), &self.written).await;
+    }
+
+    /// Takes away what is not whole. The files that are whole may be another attempt's by now, under the same names.
+    pub async fn abandon(&mut self) {
         for writer in std::mem::take(&mut self.open).into_values() {
             if let Err(error) = writer.abort().await {
                 tracing::warn!(%error, "an unfinished file of UNLOAD could not be removed");
             }
         }
-        remove(self.store.as_ref(), &self.written).await;
     }
 
     async fn write_manifest(&mut self, url: &str) -> Result<()> {

@@ -1,9 +1,10 @@
 //! UNLOAD on all nodes: of a query that looks at one row at a time, each part of its files is a chunk, and writes files of
 //! its own under names that another attempt writes again.
 
-use crate::unload::{Files, Written, WrittenFile, pour, remove};
+use crate::unload::{Files, Written, WrittenFile, below, pour, remove};
 use async_trait::async_trait;
 use datafusion::physical_plan::execute_stream;
+use futures::TryStreamExt;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 use tidegate_core::{Error, Result};
@@ -47,7 +48,7 @@ impl ChunkWork for UnloadWork {
                 serde_json::to_string(&written.collect::<Unloaded>()).map_err(Error::internal)
             }
             Err(error) => {
-                files.abort().await;
+                files.abandon().await;
                 Err(error)
             }
         }
@@ -60,6 +61,7 @@ pub async fn unload(
     spread: &dyn Spread,
     pieces: Vec<String>,
     written: &Written,
+    allow_overwrite: bool,
 ) -> Result<Vec<WrittenFile>> {
     let timezone = work.scope.timezone.clone();
     let chunk = |(slice, piece)| {
@@ -78,6 +80,12 @@ pub async fn unload(
     }
     if let Some(error) = error {
         let place = work.engine().stores().resolve(&written.url, &written.access)?;
+        // Chunks that were broken off may have left whole files, too, where nothing was before.
+        let there = match allow_overwrite {
+            true => Vec::new(),
+            false => below(place.store.as_ref(), &place.path, &written.url).try_collect::<Vec<Path>>().await?,
+        };
+        files.extend(there.into_iter().map(|path| (path, 0, 0)));
         remove(place.store.as_ref(), &files).await;
         return Err(error);
     }
