@@ -5,6 +5,7 @@ use crate::log_file::{self, LogFile};
 use crate::runner::{self, Gated};
 use crate::state::{Cause, End, ended, running};
 use crate::watch::Facts;
+use crate::recovery::LostContainers;
 use crate::{recovery, schedule, spec};
 use parking_lot::Mutex;
 use std::collections::HashSet;
@@ -86,12 +87,12 @@ impl Jobs {
     /// wait for their engine, and their jobs with them.
     async fn recover(&self, rounds: &mut Rounds, stop: &CancellationToken) {
         let lost = recovery::lost(&self.catalog().state());
-        for (place, jobs) in lost.containers {
-            let ids = jobs.iter().filter_map(|job| job.state.attempts.last()).map(|attempt| attempt.id.clone());
+        for containers in lost.containers {
+            let ids = containers.jobs.iter().filter_map(|job| job.state.attempts.last()).map(|attempt| attempt.id.clone());
             self.0.begun.lock().extend(ids);
             let (own, stop) = (self.clone(), stop.clone());
             rounds.spawn(async move {
-                stop.run_until_cancelled(own.recover_containers(&place, &jobs)).await;
+                stop.run_until_cancelled(own.recover_containers(&containers)).await;
             });
         }
         loop {
@@ -105,9 +106,10 @@ impl Jobs {
         self.note_lost(&lost.processes).await;
     }
 
-    async fn recover_containers(&self, place: &ComputeEnvironment, jobs: &[Job]) {
-        while let Err(error) = recovery::end_containers(&self.catalog().state(), place).await {
-            tracing::warn!(environment = %place.name, %error, jobs = jobs.len(), "what jobs left running cannot be ended yet");
+    async fn recover_containers(&self, lost: &LostContainers) {
+        let jobs = &lost.jobs;
+        while let Err(error) = recovery::end_containers(lost).await {
+            tracing::warn!(environment = %lost.place.name, %error, jobs = jobs.len(), "what jobs left running cannot be ended yet");
             // One that somebody has given up is not tried again, so that it may be noted all the same.
             let state = self.catalog().state();
             let given_up = |job: &&Job| state.get::<Job>(job.oid).is_some_and(|job| job.state.stop.is_some());

@@ -13,7 +13,17 @@ pub struct Lost {
     /// As processes of this machine.
     pub processes: Vec<Job>,
     /// As containers, by environment; those without a job may have left something behind, too.
-    pub containers: Vec<(ComputeEnvironment, Vec<Job>)>,
+    pub containers: Vec<LostContainers>,
+}
+
+/// What a container engine may still have of the life before.
+pub struct LostContainers {
+    /// Whose engine it is.
+    pub place: ComputeEnvironment,
+    /// Jobs that held a place there.
+    pub jobs: Vec<Job>,
+    /// All attempts that had been made there. Those that begin while the engine is waited for are not among them.
+    pub attempts: HashSet<String>,
 }
 
 /// What the state of a start tells.
@@ -24,9 +34,18 @@ pub fn lost(state: &State) -> Lost {
     };
     let (contained, plain): (Vec<_>, Vec<_>) =
         state.all::<ComputeEnvironment>().partition(|place| place.runner == Runner::Container);
+    let attempts = |place: &ComputeEnvironment| {
+        let all = state.all::<Job>().flat_map(|job| &job.state.attempts);
+        all.filter(|attempt| attempt.environment == place.oid).map(|attempt| attempt.id.clone()).collect()
+    };
+    let in_engine = |place: &ComputeEnvironment| LostContainers {
+        place: place.clone(),
+        jobs: open(place),
+        attempts: attempts(place),
+    };
     Lost {
         processes: plain.into_iter().flat_map(open).collect(),
-        containers: contained.into_iter().map(|place| (place.clone(), open(place))).collect(),
+        containers: contained.into_iter().map(in_engine).collect(),
     }
 }
 
@@ -49,12 +68,10 @@ pub async fn end_processes(jobs: &[Job]) -> usize {
     }
 }
 
-/// Ends and removes all containers of attempts of an environment; nothing is running yet that has begun since.
-pub async fn end_containers(state: &State, place: &ComputeEnvironment) -> Result<usize> {
-    let all = state.all::<Job>().flat_map(|job| &job.state.attempts);
-    let ids = all.filter(|attempt| attempt.environment == place.oid).map(|attempt| attempt.id.clone()).collect();
-    let engine = ContainerEngine::connect(place.docker_host.as_deref()).await?;
-    engine.end_orphans(&ids).await
+/// Ends and removes all containers of these attempts.
+pub async fn end_containers(lost: &LostContainers) -> Result<usize> {
+    let engine = ContainerEngine::connect(lost.place.docker_host.as_deref()).await?;
+    engine.end_orphans(&lost.attempts).await
 }
 
 /// The step of a job whose attempt has gone with the server. What was only prepared waits again.
@@ -70,7 +87,42 @@ pub fn step(job: &Job, attempt: &str, now_ms: i64) -> Option<Job> {
 mod tests {
     use super::*;
     use crate::state::{HOST_LOST, running, starting};
-    use tidegate_catalog::{JobSpec, JobState};
+    use std::sync::Arc;
+    use tidegate_catalog::{Change, JobSpec, JobState, Object};
+
+    #[test]
+    fn what_a_start_finds_is_fixed_then() {
+        let mut state = State::initial();
+        let mut put = |object| state.apply(&Change::Put(Arc::new(object)), 1);
+        for (oid, runner) in [(1, Runner::Process), (2, Runner::Container)] {
+            put(Object::ComputeEnvironment(ComputeEnvironment {
+                oid,
+                name: format!("c{oid}"),
+                revision: 1,
+                created_ms: 0,
+                runner,
+                docker_host: None,
+                max_vcpus: 1,
+            }));
+        }
+        let attempt = |id: &str, environment| JobAttempt { id: id.into(), environment, ..JobAttempt::default() };
+        for (oid, status, attempts) in [
+            (11, JobStatus::Running, vec![attempt("p", 1)]),
+            (12, JobStatus::Running, vec![attempt("a", 2), attempt("b", 2)]),
+            (13, JobStatus::Succeeded, vec![attempt("c", 2)]),
+            (14, JobStatus::Runnable, vec![]),
+        ] {
+            let state = JobState { status, attempts, ..JobState::default() };
+            let spec = JobSpec::default();
+            put(Object::Job(Box::new(Job { oid, name: "j".into(), revision: 1, created_ms: 0, spec, state })));
+        }
+        let lost = lost(&state);
+        let oids = |jobs: &[Job]| jobs.iter().map(|job| job.oid).collect::<Vec<_>>();
+        assert_eq!(oids(&lost.processes), [11]);
+        let [containers] = lost.containers.as_slice() else { panic!("one engine") };
+        assert_eq!((containers.place.oid, oids(&containers.jobs)), (2, vec![12]));
+        assert_eq!(containers.attempts, ["a", "b", "c"].map(String::from).into());
+    }
 
     #[test]
     fn what_was_prepared_waits_again_and_what_ran_is_lost() {
