@@ -2,10 +2,10 @@
 
 use crate::container::ContainerEngine;
 use crate::log_file::{self, LogFile};
+use crate::recovery::LostContainers;
 use crate::runner::{self, Gated};
 use crate::state::{Cause, End, ended, running};
 use crate::watch::Facts;
-use crate::recovery::LostContainers;
 use crate::{recovery, schedule, spec};
 use parking_lot::Mutex;
 use std::collections::HashSet;
@@ -88,7 +88,8 @@ impl Jobs {
     async fn recover(&self, rounds: &mut Rounds, stop: &CancellationToken) {
         let lost = recovery::lost(&self.catalog().state());
         for containers in lost.containers {
-            let ids = containers.jobs.iter().filter_map(|job| job.state.attempts.last()).map(|attempt| attempt.id.clone());
+            let ids =
+                containers.jobs.iter().filter_map(|job| job.state.attempts.last()).map(|attempt| attempt.id.clone());
             self.0.begun.lock().extend(ids);
             let (own, stop) = (self.clone(), stop.clone());
             rounds.spawn(async move {

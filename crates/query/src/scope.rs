@@ -21,6 +21,8 @@ use tidegate_core::{Error, Kind, Result};
 
 /// The engine's name for the schema that stands for the search path.
 pub const SEARCH_PATH: &str = "$search_path";
+/// The schema of Postgres' and Redshift's own tables, which come first on every path.
+const PG_CATALOG: &str = "pg_catalog";
 /// Views in views: deeper ones are refused.
 const VIEW_DEPTH_MAX: usize = 32;
 
@@ -218,12 +220,11 @@ impl CatalogProvider for Database {
             Object::Schema(schema) => Some(schema.name.clone()),
             _ => None,
         });
-        own.chain(["pg_catalog".to_string(), "information_schema".to_string()]).collect()
+        own.chain([PG_CATALOG.to_string(), "information_schema".to_string()]).collect()
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
         match name {
-            "pg_catalog" => Some(pg::pg_catalog(Arc::clone(&self.snapshot))),
             "information_schema" => Some(pg::information_schema(Arc::clone(&self.snapshot))),
             _ => Some(Arc::new(Namespace { database: self.clone(), name: name.to_string() })),
         }
@@ -241,6 +242,9 @@ struct Namespace {
 impl SchemaProvider for Namespace {
     fn table_names(&self) -> Vec<String> {
         let scope = &self.database.scope;
+        if self.name == PG_CATALOG {
+            return self.pg_catalog().table_names();
+        }
         let here = scope.state.relations().filter(|relation| scope.state.schema_name(relation.schema) == self.name);
         here.map(|relation| relation.name.clone()).collect()
     }
@@ -251,6 +255,8 @@ impl SchemaProvider for Namespace {
             self.along_the_path(name).await
         } else if let Some(table) = scope.system_table(&self.name, name) {
             system(table, scope).map(Some)
+        } else if self.name == PG_CATALOG {
+            return self.pg_catalog().table(name).await;
         } else {
             match scope.find(Some(&self.name), name) {
                 Some(relation) => scope.provider(relation).await.map(Some),
@@ -261,21 +267,29 @@ impl SchemaProvider for Namespace {
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.name == SEARCH_PATH || self.database.scope.find(Some(&self.name), name).is_some()
+        self.name == SEARCH_PATH
+            || self.database.scope.find(Some(&self.name), name).is_some()
+            || (self.name == PG_CATALOG && self.pg_catalog().table_exist(name))
     }
 }
 
 impl Namespace {
+    fn pg_catalog(&self) -> Arc<dyn SchemaProvider> {
+        pg::pg_catalog(Arc::clone(&self.database.snapshot))
+    }
+
     /// As in Postgres, `pg_catalog` comes first unless the path names it.
     async fn along_the_path(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let scope = &self.database.scope;
         if name.contains("://") || name.starts_with('/') {
             return scope.path(name).await.map(Some);
         }
+        if let Some(table) = scope.system_table(PG_CATALOG, name) {
+            return system(table, scope).map(Some);
+        }
         let engine = |error| crate::from_datafusion(error);
         if name.starts_with("pg_")
-            && let Some(table) =
-                pg::pg_catalog(Arc::clone(&self.database.snapshot)).table(name).await.map_err(engine)?
+            && let Some(table) = self.pg_catalog().table(name).await.map_err(engine)?
         {
             return Ok(Some(table));
         }
@@ -287,7 +301,7 @@ impl Namespace {
 }
 
 fn system(table: &SystemTable, scope: &Scope) -> Result<Arc<dyn TableProvider>> {
-    let batch = (table.rows)(&scope.state)?;
+    let batch = (table.rows)(scope)?;
     let provider = MemTable::try_new(Arc::clone(&table.schema), vec![vec![batch]]).map_err(crate::from_datafusion)?;
     Ok(Arc::new(provider))
 }

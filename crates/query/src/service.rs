@@ -89,9 +89,9 @@ pub struct SystemTable {
     pub name: &'static str,
     /// Its columns.
     pub schema: SchemaRef,
-    /// Its rows, as of a state.
+    /// Its rows, as a statement sees them.
     pub rows: Rows,
 }
 
-/// Makes the rows of a table of the system from a state.
-pub type Rows = Arc<dyn Fn(&State) -> Result<RecordBatch> + Send + Sync>;
+/// Makes the rows of a table of the system for a statement.
+pub type Rows = Arc<dyn Fn(&Scope) -> Result<RecordBatch> + Send + Sync>;

@@ -1,5 +1,6 @@
 //! Tables of the system: columns by name, rows made from the state.
 
+use crate::scope::Scope;
 use crate::service::SystemTable;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
@@ -19,19 +20,29 @@ pub enum Cell {
     Null,
 }
 
-/// A system table from its columns' names and a function that gives its rows.
+/// A system table from its columns' names and a function that gives its rows as of a state.
 pub fn table(
     namespace: &'static str,
     name: &'static str,
     columns: &[(&'static str, DataType)],
     rows: impl Fn(&State) -> Vec<Vec<Cell>> + Send + Sync + 'static,
 ) -> SystemTable {
+    scoped_table(namespace, name, columns, move |scope| rows(&scope.state))
+}
+
+/// The same where the rows depend on who asks, too. Those of `pg_catalog` are found without their schema.
+pub fn scoped_table(
+    namespace: &'static str,
+    name: &'static str,
+    columns: &[(&'static str, DataType)],
+    rows: impl Fn(&Scope) -> Vec<Vec<Cell>> + Send + Sync + 'static,
+) -> SystemTable {
     let fields: Vec<Field> =
         columns.iter().map(|(name, data_type)| Field::new(*name, data_type.clone(), true)).collect();
     let schema = Arc::new(Schema::new(fields));
     let made = Arc::clone(&schema);
-    let rows = move |state: &State| -> Result<RecordBatch> {
-        let rows = rows(state);
+    let rows = move |scope: &Scope| -> Result<RecordBatch> {
+        let rows = rows(scope);
         let column = |index: usize| -> ArrayRef {
             let cells = || rows.iter().filter_map(|row| row.get(index));
             match made.field(index).data_type() {
