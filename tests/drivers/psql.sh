@@ -37,6 +37,15 @@ check describe_numeric "*price|numeric(10,2)|*" "$described"
 check describe_timestamptz "*at|timestamp with time zone|*" "$described"
 check describe_more "*seats|integer|*plain|*" "$(run -c '\d+ planes')"
 check describe_view "*View definition*SELECT*tailnum*seats*100*" "$(timeout 60 psql -X -c '\d+ big' 2>&1)"
+# Acceptance point 1: a table with keys, identity and encodings.
+check create_sales "*CREATE TABLE*" "$(run -c "
+  CREATE TABLE sales (id bigint IDENTITY(1, 1), listing int NOT NULL DISTKEY, region varchar(20) DEFAULT 'none' ENCODE lzo,
+    sold timestamp) DISTSTYLE KEY SORTKEY (sold)")"
+sales="$(run -c '\d sales')"
+check describe_identity "*id|bigint|*not null|generated always as identity*" "$sales"
+check describe_default "*region|character varying(20)|*'none'*" "$sales"
+check describe_timestamp "*sold|timestamp without time zone|*" "$sales"
+check show_table "*CREATE TABLE public.sales*DISTKEY (listing)*SORTKEY (sold);*" "$(run -c 'SHOW TABLE sales')"
 check describe_missing "*Did not find any relation named \"nothing\"*" "$(run -c '\d nothing')"
 
 check values $'N1|55|1.50|2013-01-01 05:00:00+00\nN2|182||' "$(run -c "SET timezone = 'UTC'" -c 'SELECT * FROM planes ORDER BY 1' | tail -2)"

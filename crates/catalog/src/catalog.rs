@@ -2,11 +2,13 @@
 
 use crate::change::Change;
 use crate::committer::{Committer, Request};
+use crate::counters::{Counter, Counters};
 use crate::export::Exporter;
 use crate::object::Oid;
 use crate::persist::{self, Dirty};
 use crate::pins::Pins;
 use crate::state::{RecordPlace, State};
+use crate::types::Identity;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -45,6 +47,7 @@ struct Inner {
     queue: mpsc::Sender<Request>,
     next_id: AtomicU64,
     exporter: Arc<dyn Exporter>,
+    counters: Arc<Counters>,
     clock: Clock,
     // Held while the applied state is written, so that two writers do not cross.
     store: Arc<Mutex<StateStore>>,
@@ -103,19 +106,23 @@ impl Catalog {
         let (queue, requests) = mpsc::channel(QUEUE_COMMITS_MAX);
         let dirty = Arc::new(Mutex::new(dirty));
         let wal_keep = Arc::new(AtomicU64::new(0));
+        let counters = Arc::new(Counters::default());
         let committer = Committer {
             wal,
             published: Arc::clone(&published),
             pins: Arc::clone(&pins),
             dirty: Arc::clone(&dirty),
             exporter: Arc::clone(&exporter),
+            counters: Arc::clone(&counters),
             clock: clock.clone(),
             tell,
             wal_keep: Arc::clone(&wal_keep),
         };
         std::thread::spawn(move || committer.run(requests));
         let store = Arc::new(Mutex::new(store));
-        Catalog(Arc::new(Inner { published, pins, versions, queue, next_id, exporter, clock, store, dirty, wal_keep }))
+        let inner =
+            Inner { published, pins, versions, queue, next_id, exporter, counters, clock, store, dirty, wal_keep };
+        Catalog(Arc::new(inner))
     }
 
     /// The state as it stands now.
@@ -141,6 +148,11 @@ impl Catalog {
     /// The clock that all parts share.
     pub fn clock(&self) -> &Clock {
         &self.0.clock
+    }
+
+    /// The counter of an IDENTITY column, by its name in the table's files.
+    pub fn counter(&self, table: Oid, column: &str, identity: Identity) -> Counter {
+        self.0.counters.of(&self.state(), table, column, identity)
     }
 
     /// A number for a new object.

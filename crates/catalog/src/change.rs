@@ -70,6 +70,15 @@ pub enum Change {
         /// Index of the oldest that is kept.
         oldest: u64,
     },
+    /// An IDENTITY column has used up numbers.
+    Counted {
+        /// The table.
+        table: Oid,
+        /// The column's name in the table's files.
+        column: String,
+        /// How many, in all.
+        taken: u64,
+    },
     /// A version of a table's Delta log is to be written with exactly these bytes.
     Export {
         /// The table.

@@ -2,6 +2,7 @@
 
 use crate::catalog::Receipt;
 use crate::change::{self, Change};
+use crate::counters::Counters;
 use crate::export::Exporter;
 use crate::object::{Object, Oid, Relation, RelationKind};
 use crate::persist::Dirty;
@@ -37,6 +38,7 @@ pub struct Committer {
     pub pins: Arc<Pins>,
     pub dirty: Arc<Mutex<Dirty>>,
     pub exporter: Arc<dyn Exporter>,
+    pub counters: Arc<Counters>,
     pub clock: Clock,
     pub tell: watch::Sender<u64>,
     /// Frames before this one are no longer needed.
@@ -103,6 +105,9 @@ impl Committer {
                 make(change, &mut after, &mut made);
             }
         }
+        for (table, column, taken) in self.counted(&after, &made) {
+            make(Change::Counted { table, column, taken }, &mut after, &mut made);
+        }
         for table in touched_tables(&made) {
             if let Some(text) = self.exporter.render(table, state, &after, &made)? {
                 let version = after.files(table).map_or(0, |files| files.version);
@@ -113,6 +118,20 @@ impl Committer {
         after.position = position;
         let frame = change::encode(&made)?;
         Ok((after, receipt, made, frame))
+    }
+
+    /// How far the IDENTITY columns have come of the tables that get rows.
+    fn counted(&self, state: &State, changes: &[Change]) -> Vec<(Oid, String, u64)> {
+        if self.counters.is_empty() {
+            return Vec::new();
+        }
+        let moved = |table: Oid| {
+            let known = state.files(table).map(|files| files.counted.clone()).unwrap_or_default();
+            let all = self.counters.taken(table).into_iter();
+            let further = all.filter(move |(column, taken)| known.get(column).is_none_or(|known| known < taken));
+            further.map(move |(column, taken)| (table, column, taken))
+        };
+        tables_with_new_rows(changes).into_iter().flat_map(moved).collect()
     }
 
     /// Writes the frames, syncs, publishes the state, and answers. On failure nothing has happened.
@@ -140,8 +159,13 @@ impl Committer {
         let before = self.published.load_full();
         let mut dirty = self.dirty.lock();
         group.iter().flat_map(|accepted| &accepted.changes).for_each(|change| dirty.note(&before, change));
-        let changes = group.iter().flat_map(|accepted| &accepted.changes);
-        self.pins.retire(state.position, changes.filter_map(|change| folder_let_go(&before, change)));
+        let changes = || group.iter().flat_map(|accepted| &accepted.changes);
+        for change in changes() {
+            if let Change::Drop { oid, .. } = change {
+                self.counters.forget(*oid);
+            }
+        }
+        self.pins.retire(state.position, changes().filter_map(|change| folder_let_go(&before, change)));
         let state = Arc::new(state);
         self.pins.note(&state);
         self.published.store(state);
@@ -166,6 +190,15 @@ fn folder_let_go(before: &State, change: &Change) -> Option<String> {
         RelationKind::External(_) | RelationKind::View(_) => return None,
     };
     Some(format!("{location}/"))
+}
+
+/// The tables to which these changes add rows.
+fn tables_with_new_rows(changes: &[Change]) -> BTreeSet<Oid> {
+    let table = |change: &Change| match change {
+        Change::AddFiles { table, .. } => Some(*table),
+        _ => None,
+    };
+    changes.iter().filter_map(table).collect()
 }
 
 /// The tables whose export these changes concern.

@@ -5,6 +5,7 @@
 
 use crate::batch::{ComputeEnvironment, Job, JobDefinition, JobQueue};
 use crate::continuous::ContinuousQuery;
+use crate::table_spec::TableSpec;
 use crate::types::Column;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -118,18 +119,6 @@ impl RelationKind {
     }
 }
 
-/// A managed table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TableSpec {
-    /// URL of its folder; ends without a slash.
-    pub location: String,
-    /// The id in its Delta metadata.
-    pub delta_id: String,
-    /// Accepted physical attributes (distkey, sortkey …), as told.
-    #[serde(default)]
-    pub attributes: BTreeMap<String, String>,
-}
-
 /// A stream's definition. Its shards and records stand beside it in the state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StreamSpec {
@@ -193,6 +182,28 @@ pub struct ViewSpec {
     /// search_path when it was made: names in it are looked up so for ever.
     #[serde(default)]
     pub search_path: Vec<String>,
+    /// WITH NO SCHEMA BINDING: names are looked up when it is read.
+    #[serde(default)]
+    pub late: bool,
+    /// The columns' names, where CREATE VIEW lists them.
+    #[serde(default)]
+    pub names: Vec<String>,
+    /// What the names in it stand for; of a late-binding view nothing.
+    #[serde(default)]
+    pub uses: Vec<ViewUse>,
+}
+
+/// What a name in a view stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewUse {
+    /// The schema, where the view names it.
+    pub schema: Option<String>,
+    /// The name in the view.
+    pub name: String,
+    /// The relation.
+    pub relation: Oid,
+    /// The relation's columns when the view was made: their names then, and the names under which they are found for ever.
+    pub columns: Vec<(String, String)>,
 }
 
 /// Keys of a remote service. The secret never leaves through a view, a log or an error: `Debug` hides it.

@@ -9,7 +9,7 @@ use crate::state::State;
 use crate::table::{DataFile, TableFiles};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use tidegate_core::{Error, Kind, Result};
@@ -23,6 +23,7 @@ enum Key {
     Table(Oid),
     File(Oid, u64),
     Export(Oid, u64),
+    Counted(Oid),
     Shard(Oid, u32),
     Segment(Oid, u32, u64),
 }
@@ -35,6 +36,7 @@ impl fmt::Display for Key {
             Key::Table(oid) => write!(f, "t/{oid}"),
             Key::File(oid, id) => write!(f, "t/{oid}/f/{id}"),
             Key::Export(oid, version) => write!(f, "t/{oid}/x/{version}"),
+            Key::Counted(oid) => write!(f, "t/{oid}/n"),
             Key::Shard(oid, shard) => write!(f, "u/{oid}/{shard}"),
             Key::Segment(oid, shard, first) => write!(f, "u/{oid}/{shard}/s/{first}"),
         }
@@ -50,6 +52,7 @@ impl Key {
             ["t", oid] => Some(Key::Table(oid.parse().ok()?)),
             ["t", oid, "f", id] => Some(Key::File(oid.parse().ok()?, id.parse().ok()?)),
             ["t", oid, "x", version] => Some(Key::Export(oid.parse().ok()?, version.parse().ok()?)),
+            ["t", oid, "n"] => Some(Key::Counted(oid.parse().ok()?)),
             ["u", oid, shard] => Some(Key::Shard(oid.parse().ok()?, shard.parse().ok()?)),
             ["u", oid, shard, "s", first] => {
                 Some(Key::Segment(oid.parse().ok()?, shard.parse().ok()?, first.parse().ok()?))
@@ -66,6 +69,7 @@ impl Key {
             Key::Table(oid) => json(state.files(*oid).map(|table| table.version).as_ref()),
             Key::File(oid, id) => json(state.files(*oid).and_then(|table| table.files.get(id))),
             Key::Export(oid, version) => json(state.files(*oid).and_then(|table| table.outbox.get(version))),
+            Key::Counted(oid) => json(counted_of(state, *oid).as_ref()),
             Key::Shard(oid, shard) => json(state.shard(*oid, *shard).map(|shard| shard.head()).as_ref()),
             Key::Segment(oid, shard, first) => json(state.shard(*oid, *shard).and_then(|s| s.segments.get(first))),
         }
@@ -91,6 +95,12 @@ impl Key {
                 let text: Arc<str> = self.read(value)?;
                 state.apply(&Change::Export { table: *oid, version: *version, text }, 0);
             }
+            Key::Counted(oid) => {
+                let counted: BTreeMap<String, u64> = self.read(value)?;
+                for (column, taken) in counted {
+                    state.apply(&Change::Counted { table: *oid, column, taken }, 0);
+                }
+            }
             Key::Shard(oid, number) => {
                 let head: ShardHead = self.read(value)?;
                 let mut shards = state.streams.get(oid).cloned().unwrap_or_default();
@@ -110,6 +120,13 @@ impl Key {
             Error::new(Kind::DataCorrupted, format!("entry {self} of the state cannot be read: {error}"))
         })
     }
+}
+
+/// None for a table that has no IDENTITY column.
+fn counted_of(state: &State, table: Oid) -> Option<BTreeMap<String, u64>> {
+    let counted = &state.files(table)?.counted;
+    let entries = || counted.iter().map(|(column, taken)| (column.clone(), *taken)).collect();
+    (!counted.is_empty()).then(entries)
 }
 
 fn json<T: Serialize>(value: Option<&T>) -> Result<Option<Vec<u8>>> {
@@ -143,6 +160,9 @@ impl Dirty {
                 self.0.extend([Key::Shard(*stream, *shard), Key::Segment(*stream, *shard, segment.first)]);
             }
             Change::Trim { stream, shard, oldest } => self.note_trim(before, *stream, *shard, *oldest),
+            Change::Counted { table, .. } => {
+                self.0.insert(Key::Counted(*table));
+            }
             Change::Export { table, version, .. } => {
                 self.0.extend([Key::Table(*table), Key::Export(*table, *version)]);
             }
@@ -156,7 +176,7 @@ impl Dirty {
     fn note_drop(&mut self, before: &State, oid: Oid) {
         self.0.insert(Key::Object(oid));
         if let Some(table) = before.files(oid) {
-            self.0.insert(Key::Table(oid));
+            self.0.extend([Key::Table(oid), Key::Counted(oid)]);
             self.0.extend(table.files.keys().map(|id| Key::File(oid, *id)));
             self.0.extend(table.outbox.keys().map(|version| Key::Export(oid, *version)));
         }
@@ -223,6 +243,7 @@ mod tests {
             Key::Table(2),
             Key::File(2, 3),
             Key::Export(2, 4),
+            Key::Counted(2),
             Key::Shard(5, 6),
             Key::Segment(5, 6, 7),
         ];

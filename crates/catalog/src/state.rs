@@ -5,12 +5,12 @@
 
 use crate::change::{Append, Appended, Change};
 use crate::object::{
-    ADMIN, Consumer, Credential, Object, Oid, PUBLIC, Relation, RelationKind, Schema, Space, StreamSpec, TableSpec,
-    User,
+    ADMIN, Consumer, Credential, Object, Oid, PUBLIC, Relation, RelationKind, Schema, Space, StreamSpec, User,
 };
 use crate::records::RecordsBuilder;
 use crate::shard::{Chunk, Shard};
 use crate::table::TableFiles;
+use crate::table_spec::TableSpec;
 use imbl::OrdMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -185,7 +185,7 @@ impl State {
                 Some(_) => Ok(()),
                 None => Err(conflict("the stream has been dropped")),
             },
-            Change::Appended(_) | Change::Export { .. } | Change::Exported { .. } => Ok(()),
+            Change::Appended(_) | Change::Counted { .. } | Change::Export { .. } | Change::Exported { .. } => Ok(()),
         }
     }
 
@@ -287,6 +287,10 @@ impl State {
             Change::Trim { stream, shard, oldest } => self.on_shard(*stream, *shard, |shard| {
                 shard.trim(*oldest);
             }),
+            Change::Counted { table, column, taken } => self.on_table(*table, |table| {
+                let known = table.counted.get(column).copied().unwrap_or(0);
+                table.counted.insert(column.clone(), known.max(*taken));
+            }),
             Change::Export { table, version, text } => self.on_table(*table, |table| {
                 table.outbox.insert(*version, Arc::clone(text));
                 table.version = table.version.max(*version + 1);
@@ -381,7 +385,7 @@ mod tests {
     }
 
     fn table(oid: Oid, name: &str, revision: u64) -> Change {
-        let spec = TableSpec { location: "file:///t".into(), delta_id: String::new(), attributes: BTreeMap::new() };
+        let spec = TableSpec::new("file:///t", "");
         relation(oid, name, revision, RelationKind::Table(spec))
     }
 

@@ -26,6 +26,8 @@ pub struct TableFiles {
     pub files: OrdMap<u64, Arc<DataFile>>,
     /// Commits so far: the next version of the Delta log.
     pub version: u64,
+    /// Of each IDENTITY column, by its name in the files: how many numbers it has used up.
+    pub counted: OrdMap<String, u64>,
     /// Versions of the Delta log not known to be written yet, by number: the exact bytes.
     pub outbox: OrdMap<u64, Arc<str>>,
 }

@@ -449,10 +449,6 @@ fn mark(
 }
 
 fn sink(engine: &Engine, state: &State, target: &Relation) -> Result<Box<dyn TableSink>> {
-    for service in engine.services() {
-        if let Some(sink) = service.sink(engine, state, target)? {
-            return Ok(sink);
-        }
-    }
-    Err(Error::new(Kind::WrongObjectType, format!("\"{}\" takes no rows", target.name)))
+    let none = || Error::new(Kind::WrongObjectType, format!("\"{}\" takes no rows", target.name));
+    tidegate_query::sink_of(engine, state, target)?.ok_or_else(none)
 }

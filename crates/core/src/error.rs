@@ -34,6 +34,12 @@ pub enum Kind {
     DuplicateSchema,
     /// 42701: a column is named twice.
     DuplicateColumn,
+    /// 42622: a name has more bytes than names may have.
+    NameTooLong,
+    /// 42611: a column's definition contradicts itself.
+    InvalidColumnDefinition,
+    /// 428C9: a value is given to a column whose values are generated.
+    GeneratedAlways,
     /// 42809: the object is of another kind than the statement needs.
     WrongObjectType,
     /// 42P16: a table, stream or delivery definition makes no sense.
@@ -126,6 +132,9 @@ impl Kind {
             Kind::DuplicateObject => "42710",
             Kind::DuplicateSchema => "42P06",
             Kind::DuplicateColumn => "42701",
+            Kind::NameTooLong => "42622",
+            Kind::InvalidColumnDefinition => "42611",
+            Kind::GeneratedAlways => "428C9",
             Kind::WrongObjectType => "42809",
             Kind::InvalidDefinition => "42P16",
             Kind::DatatypeMismatch => "42804",

@@ -10,7 +10,7 @@ use tidegate_catalog::{Change, DeliverySpec, Oid, Relation, State};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_query::conform::{Source, conform};
 use tidegate_query::insert::{column_index, sources};
-use tidegate_query::{Engine, Scope, TableSink, from_datafusion};
+use tidegate_query::{Engine, Scope, TableSink, from_datafusion, sink_of};
 use tidegate_stream::backlog::Range;
 
 /// For each column of the table, where its values come from: the query's column of that name, or its default. 42703 for
@@ -26,7 +26,8 @@ pub async fn fit(scope: &Scope, table: &Relation, schema: &SchemaRef) -> Result<
 fn check(table: &Relation, schema: &SchemaRef, sources: &[Source]) -> Result<()> {
     let missing = table.columns.iter().zip(sources);
     let missing = missing
-        .filter(|(column, source)| column.not_null && matches!(source, Source::Value(v) if v == &ScalarValue::Null));
+        .filter(|(column, _)| column.not_null && column.identity.is_none())
+        .filter(|(_, source)| matches!(source, Source::Value(v) if v == &ScalarValue::Null));
     if let Some((column, _)) = missing.into_iter().next() {
         let message =
             format!("column \"{}\" of table \"{}\" may not be NULL and is not delivered", column.name, table.name);
@@ -68,24 +69,19 @@ pub async fn write(
 }
 
 fn sink(engine: &Engine, state: &State, table: &Relation) -> Result<Box<dyn TableSink>> {
-    for service in engine.services() {
-        if let Some(sink) = service.sink(engine, state, table)? {
-            return Ok(sink);
-        }
-    }
-    Err(Error::internal(format!("nothing takes rows for \"{}\"", table.name)))
+    let none = || Error::internal(format!("nothing takes rows for \"{}\"", table.name));
+    sink_of(engine, state, table)?.ok_or_else(none)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use arrow::datatypes::{DataType, Field, Schema};
-    use std::collections::BTreeMap;
     use tidegate_catalog::{Column, RelationKind, SqlType, TableSpec};
 
     #[test]
     fn what_does_not_fit_is_told_before_any_row() {
-        let spec = TableSpec { location: String::new(), delta_id: String::new(), attributes: BTreeMap::new() };
+        let spec = TableSpec::new("", "");
         let not_null = Column { not_null: true, ..Column::new("a", SqlType::Int4) };
         let table = Relation {
             oid: 1,

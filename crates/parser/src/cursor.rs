@@ -93,6 +93,23 @@ impl<'a> Cursor<'a> {
         words.iter().enumerate().all(|(n, word)| is_word(&self.parser.peek_nth_token_ref(n).token, word))
     }
 
+    /// Whether these words stand so many tokens from here.
+    pub fn looks_at(&self, from: usize, words: &[&str]) -> bool {
+        words.iter().enumerate().all(|(n, word)| is_word(&self.parser.peek_nth_token_ref(from + n).token, word))
+    }
+
+    /// How far from here what follows `ALTER TABLE [IF EXISTS] name` stands; None where that is not ahead.
+    pub fn after_altered_name(&self) -> Option<usize> {
+        if !self.looks(&["ALTER", "TABLE"]) {
+            return None;
+        }
+        let mut n = if self.looks_at(2, &["IF", "EXISTS"]) { 5 } else { 3 };
+        while self.parser.peek_nth_token_ref(n).token == Token::Period {
+            n += 2;
+        }
+        Some(n)
+    }
+
     /// Moves past these words if they are ahead.
     pub fn accept(&mut self, words: &[&str]) -> bool {
         let found = self.looks(words);
@@ -258,17 +275,8 @@ impl<'a> Cursor<'a> {
 
     /// Whether `ALTER TABLE name ADD [IF NOT EXISTS] PARTITION` is ahead.
     pub fn adds_partition(&self) -> bool {
-        if !self.looks(&["ALTER", "TABLE"]) {
-            return false;
-        }
-        let token = |n| &self.parser.peek_nth_token_ref(n).token;
-        let mut n = 3;
-        while *token(n) == Token::Period {
-            n += 2;
-        }
-        let words =
-            |from: usize, words: &[&str]| words.iter().enumerate().all(|(i, word)| is_word(token(from + i), word));
-        words(n, &["ADD", "PARTITION"]) || words(n, &["ADD", "IF", "NOT", "EXISTS", "PARTITION"])
+        let Some(n) = self.after_altered_name() else { return false };
+        self.looks_at(n, &["ADD", "PARTITION"]) || self.looks_at(n, &["ADD", "IF", "NOT", "EXISTS", "PARTITION"])
     }
 
     /// Nothing may follow.

@@ -12,13 +12,16 @@
 //!
 //! A path in quotes at a table's place (`FROM 's3://…'`) is an identifier whose quote is `'`: [`path_of`].
 
+mod alter_table;
 mod batch;
 mod cluster;
 mod column;
+mod column_option;
 mod consume;
 mod continuous;
 mod copy;
 mod copy_options;
+mod create_table;
 mod credential;
 mod cursor;
 mod delivery;
@@ -33,6 +36,7 @@ mod options;
 mod piece;
 mod rewrite;
 mod row_format;
+mod show;
 mod split;
 mod statement;
 mod stream;
@@ -47,12 +51,15 @@ mod window;
 
 pub use sqlparser::ast;
 
+pub use alter_table::{AlterTable, TableChange};
 pub use batch::{AlterJobQueue, CreateComputeEnvironment, CreateJobDefinition, CreateJobQueue, DropName};
 pub use column::ColumnDef;
+pub use column_option::ColumnAttribute;
 pub use consume::Consume;
 pub use continuous::{AlterPump, CreateMaterializedView, CreatePump, DropContinuous};
 pub use copy::{Copy, CopyDirection, CopyLocation, CopySubject};
 pub use copy_options::{Compression, CopyFormat, CopyOptions, CredentialRef};
+pub use create_table::{CreateTable, DistStyleWord, SortKeyClause, TableAttributes, only_one_dist_key};
 pub use credential::{CreateCredential, DropCredential};
 pub use delivery::{AlterDelivery, CreateDelivery, DropDelivery, Target};
 pub use dialect::{DIALECT, TidegateDialect};

@@ -28,6 +28,12 @@ pub(crate) const CLAUSE_WORDS: &[&str] = &[
     "INTO",
 ];
 
+/// Words after which the name of a table may stand.
+const NAME_WORDS: &[&str] = &[
+    "TABLE", "EXISTS", "FROM", "JOIN", "INTO", "UPDATE", "USING", "LIKE", "COPY", "TRUNCATE", "VACUUM", "ANALYZE",
+    "LOCK", "TO", "SELECT",
+];
+
 /// The tokens as sqlparser is to read them.
 pub(crate) fn tokens(piece: &Piece) -> Vec<TokenWithSpan> {
     let mut tokens = piece.tokens.clone();
@@ -43,7 +49,29 @@ pub(crate) fn tokens(piece: &Piece) -> Vec<TokenWithSpan> {
     } else if begins(&["FETCH"]) {
         complete_fetch(&mut tokens);
     }
+    name_temporary(&mut tokens);
     tokens
+}
+
+/// `#name`, Redshift's word for a temporary table, where no operand stands before it: `a # b` is Postgres' XOR.
+fn name_temporary(tokens: &mut Vec<TokenWithSpan>) {
+    let mut index = 0;
+    while index < tokens.len() {
+        let before = index.checked_sub(1).and_then(|before| tokens.get(before));
+        let announced = before.is_none_or(|token| match &token.token {
+            Token::Word(word) => word.quote_style.is_none() && NAME_WORDS.contains(&word.value.to_uppercase().as_str()),
+            token => matches!(token, Token::Comma | Token::LParen),
+        });
+        if let (true, Some(sharp), Some(next)) = (announced, tokens.get(index), tokens.get(index + 1))
+            && sharp.token == Token::Sharp
+            && let Token::Word(word) = &next.token
+            && sharp.span.end == next.span.start
+        {
+            let name = Token::make_word(&format!("#{}", word.value.to_lowercase()), Some('"'));
+            put(tokens, index, 2, &[name]);
+        }
+        index += 1;
+    }
 }
 
 /// `FETCH [NEXT] [FROM] c`: Postgres lets both words be left out, sqlparser neither.
@@ -56,6 +84,19 @@ fn complete_fetch(tokens: &mut Vec<TokenWithSpan>) {
     if tokens.get(1).is_some_and(linked) {
         put(tokens, 1, 0, &[Token::make_keyword("NEXT")]);
     }
+}
+
+/// Takes `WITH NO SCHEMA BINDING` off the end of CREATE VIEW, where sqlparser has it for other dialects only.
+pub(crate) fn late_binding(tokens: &mut Vec<TokenWithSpan>) -> bool {
+    let word = |index: usize, word: &str| tokens.get(index).is_some_and(|token| is_word(&token.token, word));
+    let creates = word(0, "CREATE") && (word(1, "VIEW") || (word(1, "OR") && word(3, "VIEW")));
+    let words = ["WITH", "NO", "SCHEMA", "BINDING"];
+    let Some(from) = tokens.len().checked_sub(words.len()).filter(|_| creates) else { return false };
+    let found = words.iter().enumerate().all(|(n, known)| word(from + n, known));
+    if found {
+        tokens.truncate(from);
+    }
+    found
 }
 
 /// Puts tokens in place of some, at the place in the text of the first of them.

@@ -5,11 +5,13 @@
 use sqlparser::ast::{self, ObjectName};
 use tidegate_core::{Error, Kind, Result};
 
+use crate::alter_table::AlterTable;
 use crate::batch::{self, AlterJobQueue, CreateComputeEnvironment, CreateJobDefinition, CreateJobQueue, DropName};
 use crate::cluster;
 use crate::consume::Consume;
 use crate::continuous::{self, AlterPump, CreateMaterializedView, CreatePump, DropContinuous};
 use crate::copy::Copy;
+use crate::create_table::{self, CreateTable};
 use crate::credential::{CreateCredential, DropCredential};
 use crate::cursor::Cursor;
 use crate::delivery::{self, AlterDelivery, CreateDelivery, DropDelivery};
@@ -18,6 +20,7 @@ use crate::external_schema::CreateExternalSchema;
 use crate::external_table::{AddPartitions, CreateExternalTable};
 use crate::piece::Piece;
 use crate::rewrite;
+use crate::show;
 use crate::split::split;
 use crate::stream::{AlterStream, CreateStream, DropStream};
 use crate::system::AlterSystem;
@@ -31,6 +34,10 @@ use crate::window;
 pub enum Statement {
     /// All that sqlparser reads as we mean it.
     Sql(Box<ast::Statement>),
+    /// CREATE TABLE, SELECT INTO.
+    CreateTable(Box<CreateTable>),
+    /// ALTER TABLE with clauses of Redshift's own.
+    AlterTable(Box<AlterTable>),
     /// CREATE STREAM.
     CreateStream(CreateStream),
     /// ALTER STREAM.
@@ -141,6 +148,12 @@ const HEADS: &[(&[&str], Rule)] = &[
     (&["CREATE", "CREDENTIAL"], CreateCredential::parse),
     (&["CREATE", "OR", "REPLACE", "CREDENTIAL"], CreateCredential::parse_replace),
     (&["DROP", "CREDENTIAL"], DropCredential::parse),
+    (&["SHOW", "TABLE"], show::table),
+    (&["SHOW", "VIEW"], show::view),
+    (&["SHOW", "TABLES", "FROM", "SCHEMA"], show::tables),
+    (&["SHOW", "COLUMNS", "FROM", "TABLE"], show::columns),
+    (&["SHOW", "SCHEMAS"], show::schemas),
+    (&["SHOW", "DATABASES"], show::databases),
     (&["COPY"], Copy::parse),
     (&["UNLOAD"], Unload::parse),
     (&["CHECKPOINT"], upkeep::checkpoint),
@@ -187,9 +200,18 @@ pub fn parse(piece: &Piece) -> Result<Statement> {
     rewrite::refuse(piece)?;
     let mut tokens = rewrite::tokens(piece);
     window::rewrite(piece, &mut tokens)?;
+    if let Some(create) = create_table::parse(piece, &tokens)? {
+        return Ok(create);
+    }
+    let late = rewrite::late_binding(&mut tokens);
     let mut cursor = Cursor::over(piece, tokens);
-    let statement = statement(&mut cursor)?;
+    let mut statement = statement(&mut cursor)?;
     cursor.finish()?;
+    if let (true, Statement::Sql(sql)) = (late, &mut statement)
+        && let ast::Statement::CreateView(view) = sql.as_mut()
+    {
+        view.with_no_schema_binding = true;
+    }
     Ok(statement)
 }
 
@@ -235,7 +257,16 @@ fn statement(cursor: &mut Cursor) -> Result<Statement> {
         cursor.expect(&["ALTER", "TABLE"])?;
         return AddPartitions::parse(cursor);
     }
-    Ok(Statement::Sql(Box::new(cursor.run(|parser| parser.parse_statement())?)))
+    if AlterTable::is_ahead(cursor) {
+        return AlterTable::parse(cursor);
+    }
+    let mut statement = cursor.run(|parser| parser.parse_statement())?;
+    if let ast::Statement::Query(query) = &mut statement
+        && let Some(create) = create_table::of_select_into(query)
+    {
+        return Ok(create);
+    }
+    Ok(Statement::Sql(Box::new(statement)))
 }
 
 #[cfg(test)]

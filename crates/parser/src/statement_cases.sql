@@ -33,8 +33,6 @@ DELETE FROM t USING u WHERE t.a = u.a
 MERGE INTO t USING u ON t.a = u.a WHEN MATCHED THEN UPDATE SET b = u.b WHEN NOT MATCHED THEN INSERT (a) VALUES (u.a)
 TRUNCATE t
 TRUNCATE TABLE a, b
-CREATE TABLE IF NOT EXISTS s.t (id bigint PRIMARY KEY, a varchar(20) NOT NULL DEFAULT 'x', b numeric(12,2), c timestamptz, d bytea, e jsonb, f text[], g double precision)
-CREATE TABLE t AS SELECT 1 AS a
 CREATE TEMP TABLE t (a int)
 CREATE VIEW v AS SELECT 1
 CREATE OR REPLACE VIEW v (a) AS SELECT 1

@@ -11,6 +11,9 @@ impl Statement {
         let tag = match self {
             Statement::Sql(statement) => return sql_tag(statement),
             Statement::Consume(_) => "INSERT",
+            Statement::CreateTable(create) if create.table.query.is_some() => "SELECT",
+            Statement::CreateTable(_) => "CREATE TABLE",
+            Statement::AlterTable(_) => "ALTER TABLE",
             Statement::CreateStream(_) => "CREATE STREAM",
             Statement::AlterStream(_) => "ALTER STREAM",
             Statement::DropStream(_) => "DROP STREAM",
@@ -96,8 +99,6 @@ fn sql_tag(statement: &ast::Statement) -> String {
         S::Delete(_) => "DELETE",
         S::Merge(_) => "MERGE",
         S::Truncate(_) => "TRUNCATE TABLE",
-        S::CreateTable(create) if create.query.is_some() => "SELECT",
-        S::CreateTable(_) => "CREATE TABLE",
         S::CreateView(create) if create.materialized => "CREATE MATERIALIZED VIEW",
         S::CreateView(_) => "CREATE VIEW",
         S::CreateIndex(_) => "CREATE INDEX",

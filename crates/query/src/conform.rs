@@ -1,11 +1,12 @@
 //! Rows made to fit a relation: cast to its types, defaults put in, and its constraints checked.
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringViewArray, new_null_array};
 use arrow::compute::{CastOptions, can_cast_types, cast_with_options};
 use arrow::datatypes::DataType;
 use arrow::util::display::FormatOptions;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use std::sync::Arc;
 use tidegate_catalog::{Column, Relation, SqlType, arrow_schema};
 use tidegate_core::{Error, Kind, Result};
 
@@ -24,12 +25,19 @@ pub fn conform(batch: &RecordBatch, relation: &Relation, sources: &[Source]) -> 
     let column = |(column, source): (&Column, &Source)| -> Result<ArrayRef> {
         let array = match source {
             Source::Input(index) => {
-                fit(batch.columns().get(*index).ok_or_else(|| Error::internal("a column is missing"))?, column)?
+                let given = batch.columns().get(*index).ok_or_else(|| Error::internal("a column is missing"))?;
+                without_blanks(fit(given, column)?, column)
             }
             Source::Value(ScalarValue::Null) => new_null_array(&column.sql_type.arrow(), rows),
-            Source::Value(value) => fit(&value.to_array_of_size(rows).map_err(crate::from_datafusion)?, column)?,
+            Source::Value(value) => {
+                let given = value.to_array_of_size(rows).map_err(crate::from_datafusion)?;
+                without_blanks(fit(&given, column)?, column)
+            }
         };
-        check(&array, column, relation)?;
+        // An IDENTITY column that is not given gets its numbers in the sink.
+        if column.identity.is_none() || !matches!(source, Source::Value(ScalarValue::Null)) {
+            check(&array, column, relation)?;
+        }
         Ok(array)
     };
     let columns = relation.columns.iter().zip(sources).map(column).collect::<Result<Vec<_>>>()?;
@@ -74,17 +82,34 @@ fn check(array: &ArrayRef, column: &Column, relation: &Relation) -> Result<()> {
         return Err(Error::new(Kind::NotNullViolation, message));
     }
     match column.sql_type {
-        SqlType::Varchar(most) => check_length(array, column, most),
-        SqlType::Char(most) => check_length(array, column, most),
+        SqlType::Varchar(most) | SqlType::Char(most) => check_length(array, column, most),
         _ => Ok(()),
     }
 }
 
+/// Texts without the blanks that their type does not keep: all at the end of a char, which is shown padded, and those
+/// beyond the length of a varchar.
+fn without_blanks(array: ArrayRef, column: &Column) -> ArrayRef {
+    let Some(texts) = array.as_string_view_opt() else { return array };
+    let kept = |text: &str| -> usize {
+        let bare = text.trim_end_matches(' ').len();
+        match column.sql_type {
+            SqlType::Char(_) => bare,
+            SqlType::Varchar(most) if text.len() > most as usize => bare.max(most as usize).min(text.len()),
+            _ => text.len(),
+        }
+    };
+    if texts.iter().flatten().all(|text| kept(text) == text.len()) {
+        return array;
+    }
+    let made = texts.iter().map(|text| text.map(|text| text.get(..kept(text)).unwrap_or(text)));
+    Arc::new(made.collect::<StringViewArray>())
+}
+
 fn check_length(array: &ArrayRef, column: &Column, most: u32) -> Result<()> {
     let Some(texts) = array.as_string_view_opt() else { return Ok(()) };
-    // Bytes are quicker to count than characters, and never fewer.
-    let long = |text: &str| text.len() > most as usize && text.trim_end_matches(' ').chars().count() > most as usize;
-    match texts.iter().flatten().any(long) {
+    // Lengths are in bytes (TYP-05, TYP-06).
+    match texts.iter().flatten().any(|text| text.len() > most as usize) {
         true => Err(Error::new(
             Kind::StringTooLong,
             format!("value too long for type {} (column \"{}\")", column.sql_type, column.name),
@@ -93,10 +118,10 @@ fn check_length(array: &ArrayRef, column: &Column, most: u32) -> Result<()> {
     }
 }
 
-/// A query's columns under other names, those of a relation.
+/// A query's columns under other names, those of a relation; under their own where there are none.
 pub fn renamed(plan: LogicalPlan, columns: &[Column]) -> Result<LogicalPlan> {
     let names: Vec<_> = plan.schema().columns();
-    if names.iter().map(|column| &column.name).eq(columns.iter().map(|column| &column.name)) {
+    if columns.is_empty() || names.iter().map(|column| &column.name).eq(columns.iter().map(|column| &column.name)) {
         return Ok(plan);
     }
     let renamed = names.into_iter().zip(columns).map(|(from, to)| Expr::Column(from).alias(&to.name));
@@ -108,16 +133,10 @@ pub fn renamed(plan: LogicalPlan, columns: &[Column]) -> Result<LogicalPlan> {
 mod tests {
     use super::*;
     use arrow::array::{Int64Array, StringArray};
-    use std::collections::BTreeMap;
-    use std::sync::Arc;
     use tidegate_catalog::{RelationKind, TableSpec};
 
     fn relation(sql_type: SqlType, not_null: bool) -> Relation {
-        let kind = RelationKind::Table(TableSpec {
-            location: String::new(),
-            delta_id: String::new(),
-            attributes: BTreeMap::new(),
-        });
+        let kind = RelationKind::Table(TableSpec::new("", ""));
         let columns = vec![Column { not_null, ..Column::new("c", sql_type) }];
         Relation {
             oid: 1,
@@ -142,7 +161,11 @@ mod tests {
             (number(70_000), SqlType::Int2, false, Some(Kind::OutOfRange)),
             (text("12"), SqlType::Int4, false, None),
             (text("x"), SqlType::Int4, false, Some(Kind::InvalidText)),
-            (text("héé"), SqlType::Varchar(3), false, None),
+            (text("hé"), SqlType::Varchar(3), false, None),
+            (text("héé"), SqlType::Varchar(3), false, Some(Kind::StringTooLong)),
+            (text("abc  "), SqlType::Varchar(3), false, None),
+            (text("abc  "), SqlType::Char(3), false, None),
+            (text("abcd "), SqlType::Char(3), false, Some(Kind::StringTooLong)),
             (text("abcd"), SqlType::Varchar(3), false, Some(Kind::StringTooLong)),
             (null(), SqlType::Int8, true, Some(Kind::NotNullViolation)),
             (null(), SqlType::Int8, false, None),

@@ -10,7 +10,6 @@ use crate::work::Work;
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use bytes::Bytes;
-use datafusion::common::ScalarValue;
 use std::sync::Arc;
 use tidegate_catalog::{Change, Relation};
 use tidegate_core::{Error, Kind, Result};
@@ -26,7 +25,7 @@ struct FromClient {
 }
 
 /// Begins to take rows.
-pub fn begin(work: &Work<'_>, copy: &Copy) -> Result<Outcome> {
+pub async fn begin(work: &Work<'_>, copy: &Copy) -> Result<Outcome> {
     let CopySubject::Table { name, columns } = &copy.subject else {
         return Err(Error::new(Kind::Syntax, "COPY (query) can only be TO"));
     };
@@ -35,11 +34,7 @@ pub fn begin(work: &Work<'_>, copy: &Copy) -> Result<Outcome> {
     }
     let relation = stream_sql::insertable(&work.relation(name)?);
     let chosen = insert::chosen_idents(&relation, columns)?;
-    let source = |index: usize| match chosen.iter().position(|one| *one == index) {
-        Some(given) => Source::Input(given),
-        None => Source::Value(ScalarValue::Null),
-    };
-    let sources = (0..relation.columns.len()).map(source).collect();
+    let sources = insert::sources(&work.scope, &relation, &chosen).await?;
     let fields = chosen.iter().filter_map(|index| relation.columns.get(*index)).map(|column| column.field());
     let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let parser = RowParser::new("STDIN", &schema, options(&copy.options)?)?;

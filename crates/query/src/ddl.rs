@@ -1,12 +1,13 @@
 //! DDL that relations of all kinds share: schemas, views, names, comments, credentials, users, settings.
 
+use crate::insert;
 use crate::outcome::Outcome;
-use crate::planner::Planner;
 use crate::scope::undefined_schema;
+use crate::view;
 use crate::work::Work;
 use std::sync::Arc;
 use tidegate_catalog::{
-    Change, Column, ContinuousQuery, Delivery, Object, Relation, RelationKind, Schema, Space, SqlType, User, ViewSpec,
+    Change, Column, ContinuousQuery, Delivery, Object, Relation, RelationKind, Schema, Space, User,
 };
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::{self, ObjectName, ObjectType};
@@ -18,7 +19,10 @@ pub async fn execute(work: &mut Work<'_>, statement: &ast::Statement) -> Result<
         ast::Statement::CreateSchema { schema_name, if_not_exists, .. } => {
             create_schema(work, schema_name, *if_not_exists)?
         }
-        ast::Statement::CreateView(view) => create_view(work, view).await?,
+        ast::Statement::CreateView(view) => {
+            view::create(work, view).await?;
+            "CREATE VIEW"
+        }
         ast::Statement::Drop { object_type, if_exists, names, cascade, .. } => match object_type {
             ObjectType::Schema => drop_schemas(work, names, *if_exists, *cascade)?,
             ObjectType::View => drop_relations(work, names, *if_exists, *cascade, "view", "DROP VIEW")?,
@@ -35,6 +39,10 @@ pub async fn execute(work: &mut Work<'_>, statement: &ast::Statement) -> Result<
             replace(work, relation, |relation| relation.comment = comment.clone())?;
             "COMMENT"
         }
+        ast::Statement::Comment { object_type: ast::CommentObject::Column, object_name, comment, .. } => {
+            comment_on_column(work, object_name, comment.clone())?;
+            "COMMENT"
+        }
         ast::Statement::AlterTable(alter) => alter_table(work, alter)?,
         ast::Statement::CreateIndex(_) => {
             work.notice("indexes have no meaning here: CREATE INDEX did nothing");
@@ -43,6 +51,20 @@ pub async fn execute(work: &mut Work<'_>, statement: &ast::Statement) -> Result<
         _ => return Ok(None),
     };
     Ok(Some(Outcome::Done { tag: tag.to_string() }))
+}
+
+fn comment_on_column(work: &mut Work<'_>, name: &ObjectName, comment: Option<String>) -> Result<()> {
+    let parts = name_parts(name);
+    let Some((column, relation)) = parts.split_last().filter(|(_, relation)| !relation.is_empty()) else {
+        return Err(Error::new(Kind::Syntax, "column name must be qualified"));
+    };
+    let relation = work.scope.relation(relation)?.clone();
+    let index = insert::column_index(&relation, column)?;
+    replace(work, relation, |relation| {
+        if let Some(column) = relation.columns.get_mut(index) {
+            column.comment = comment;
+        }
+    })
 }
 
 /// Puts a changed relation in the place of the one that was seen.
@@ -93,37 +115,6 @@ fn create_schema(work: &mut Work<'_>, name: &ast::SchemaName, if_not_exists: boo
     Ok("CREATE SCHEMA")
 }
 
-async fn create_view(work: &mut Work<'_>, view: &ast::CreateView) -> Result<&'static str> {
-    if view.materialized || view.temporary {
-        return Err(Error::new(Kind::Unsupported, "only plain views are supported"));
-    }
-    let scope = work.scope.lasting();
-    let plan = Planner::new(&scope)?.plan(&ast::Statement::Query(view.query.clone())).await?;
-    let fields = plan.schema().fields();
-    if !view.columns.is_empty() && view.columns.len() != fields.len() {
-        return Err(Error::new(Kind::Syntax, "CREATE VIEW names another number of columns than its query gives"));
-    }
-    let named =
-        |index: usize, name: &str| view.columns.get(index).map_or(name.to_string(), |column| fold(&column.name));
-    let columns = fields
-        .iter()
-        .enumerate()
-        .map(|(index, field)| Column::new(named(index, field.name()), SqlType::of_arrow(field.data_type())));
-    let columns = crate::sql_type::distinct(columns.collect())?;
-    let spec = ViewSpec { query: view.query.to_string(), search_path: scope.search_path };
-    let old = work.scope.find_parts(&name_parts(&view.name)).cloned();
-    if let Some(old) = old.filter(|old| view.or_replace && matches!(old.kind, RelationKind::View(_))) {
-        replace(work, old, |relation| (relation.columns, relation.kind) = (columns, RelationKind::View(spec)))?;
-        return Ok("CREATE VIEW");
-    }
-    let made =
-        new_relation(work, &name_parts(&view.name), view.if_not_exists, columns, |_| Ok(RelationKind::View(spec)))?;
-    if let Some(relation) = made {
-        work.push(vec![Change::Put(Arc::new(Object::Relation(relation)))])?;
-    }
-    Ok("CREATE VIEW")
-}
-
 fn drop_schemas(work: &mut Work<'_>, names: &[ObjectName], if_exists: bool, cascade: bool) -> Result<&'static str> {
     for name in names {
         let name = name_parts(name).pop().unwrap_or_default();
@@ -142,7 +133,9 @@ fn drop_schemas(work: &mut Work<'_>, names: &[ObjectName], if_exists: bool, casc
                 .hint("Use DROP … CASCADE to drop the dependent objects too."));
         }
         for relation in inside {
-            drop_one(work, &relation)?;
+            if work.state().relation(relation.oid).is_some() {
+                view::drop_relation(work, &relation, true)?;
+            }
         }
         work.push(vec![Change::Drop { oid: schema.oid(), revision: schema.revision() }])?;
     }
@@ -171,8 +164,7 @@ fn drop_relations(
             let hint = format!("Use DROP {} to remove it.", is.to_uppercase());
             return Err(Error::new(Kind::WrongObjectType, format!("\"{}\" is not a {noun}", relation.name)).hint(hint));
         }
-        refuse_if_needed(work, &relation, cascade)?;
-        drop_one(work, &relation)?;
+        view::drop_relation(work, &relation, cascade)?;
     }
     Ok(tag)
 }
@@ -226,35 +218,8 @@ fn alter_table(work: &mut Work<'_>, alter: &ast::AlterTable) -> Result<&'static 
                 let name = name_parts(to).pop().unwrap_or_default();
                 replace(work, relation, |relation| relation.name = name)?;
             }
-            ast::AlterTableOperation::AddColumn { column_def, if_not_exists, .. } => {
-                add_column(work, relation, column_def, *if_not_exists)?;
-            }
             other => return Err(Error::new(Kind::Unsupported, format!("ALTER TABLE … {other} is not supported"))),
         }
     }
     Ok("ALTER TABLE")
-}
-
-fn add_column(work: &mut Work<'_>, relation: Relation, definition: &ast::ColumnDef, if_not_exists: bool) -> Result<()> {
-    if !matches!(relation.kind, RelationKind::Table(_)) {
-        return Err(Error::new(Kind::WrongObjectType, format!("\"{}\" is not a table", relation.name)));
-    }
-    let mut notices = Vec::new();
-    let added = crate::sql_type::table_columns(std::slice::from_ref(definition), |text| notices.push(text))?;
-    notices.into_iter().for_each(|text| work.notice(text));
-    for column in added {
-        if relation.columns.iter().any(|own| own.name == column.name) {
-            if if_not_exists {
-                return Ok(());
-            }
-            let message = format!("column \"{}\" of relation \"{}\" already exists", column.name, relation.name);
-            return Err(Error::new(Kind::DuplicateColumn, message));
-        }
-        if column.not_null || column.default.is_some() {
-            let message = "ALTER TABLE ADD COLUMN with NOT NULL or DEFAULT is not supported";
-            return Err(Error::new(Kind::Unsupported, message).hint("Add the column plain: its old rows hold NULL."));
-        }
-        replace(work, relation.clone(), |relation| relation.columns.push(column))?;
-    }
-    Ok(())
 }

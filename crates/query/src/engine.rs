@@ -133,6 +133,7 @@ impl Engine {
             system_columns: false,
             consumed: None,
             stand_in: None,
+            bound: None,
             places_of: None,
             task_bytes: None,
             depth: 0,
@@ -202,7 +203,8 @@ impl Engine {
 
 /// Adds the functions that every node has beside the engine's own.
 pub fn with_functions(mut state: SessionState) -> Result<SessionState> {
-    for function in crate::functions::all().into_iter().chain(crate::json_functions::all()) {
+    let own = crate::functions::all().into_iter().chain(crate::json_functions::all());
+    for function in own.chain(crate::text_cast::all()) {
         state.register_udf(function).map_err(crate::from_datafusion)?;
     }
     Ok(state)

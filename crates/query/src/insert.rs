@@ -1,6 +1,7 @@
 //! INSERT: a query's rows, made to fit a relation, into whatever takes rows for it.
 
 use crate::conform::{Source, conform};
+use crate::identity;
 use crate::outcome::Outcome;
 use crate::parameter;
 use crate::planner::Planner;
@@ -28,10 +29,11 @@ pub async fn run(work: &mut Work<'_>, insert: &ast::Insert, values: &[ScalarValu
     let planner = Planner::new(&work.scope)?;
     let (rows, given) = match &insert.source {
         Some(query) => {
-            let query = with_defaults(query, &relation, &columns)?;
+            let query = with_defaults(&work.scope, query, &relation, &columns)?;
             let plan = planner.plan(&ast::Statement::Query(query)).await?;
             check_width(plan.schema().fields().len(), &columns, insert)?;
-            let given = columns.iter().copied().take(plan.schema().fields().len()).collect();
+            let given: Vec<usize> = columns.iter().copied().take(plan.schema().fields().len()).collect();
+            refuse_generated(&relation, &given, insert)?;
             (planner.stream(parameter::bind(plan, values.to_vec())?).await?, given)
         }
         // DEFAULT VALUES: one row, nothing given.
@@ -150,7 +152,8 @@ pub async fn sources(scope: &Scope, relation: &Relation, columns: &[usize]) -> R
     Ok(sources)
 }
 
-async fn default_of(scope: &Scope, column: &Column) -> Result<ScalarValue> {
+/// The value of a column's default now, NULL where it has none.
+pub async fn default_of(scope: &Scope, column: &Column) -> Result<ScalarValue> {
     let Some(text) = &column.default else { return Ok(ScalarValue::Null) };
     let query = ast::Statement::Query(tidegate_parser::parse_query(&format!("SELECT {text}"))?);
     let planner = Planner::new(scope)?;
@@ -161,15 +164,37 @@ async fn default_of(scope: &Scope, column: &Column) -> Result<ScalarValue> {
     value.transpose().map_err(crate::from_datafusion).map(|value| value.unwrap_or(ScalarValue::Null))
 }
 
+/// 428C9 when a value other than DEFAULT is given to a column that is GENERATED ALWAYS.
+fn refuse_generated(relation: &Relation, given: &[usize], insert: &ast::Insert) -> Result<()> {
+    let Some(source) = &insert.source else { return Ok(()) };
+    for (place, index) in given.iter().enumerate() {
+        let Some(column) = relation.columns.get(*index) else { continue };
+        let all_default = match source.body.as_ref() {
+            ast::SetExpr::Values(values) => values.rows.iter().all(|row| row.content.get(place).is_none_or(is_default)),
+            _ => false,
+        };
+        if column.identity.is_some_and(|identity| !identity.by_default) && !all_default {
+            return Err(identity::given_value(column));
+        }
+    }
+    Ok(())
+}
+
+fn is_default(expr: &ast::Expr) -> bool {
+    matches!(expr, ast::Expr::Identifier(word) if word.quote_style.is_none() && fold(word) == "default")
+}
+
 /// The query with each DEFAULT in VALUES replaced by the column's own.
-fn with_defaults(query: &ast::Query, relation: &Relation, columns: &[usize]) -> Result<Box<ast::Query>> {
+fn with_defaults(scope: &Scope, query: &ast::Query, relation: &Relation, columns: &[usize]) -> Result<Box<ast::Query>> {
     let mut query = query.clone();
     let ast::SetExpr::Values(values) = query.body.as_mut() else { return Ok(Box::new(query)) };
     for (expr, column) in values.rows.iter_mut().flat_map(|row| row.content.iter_mut().zip(columns)) {
-        if matches!(expr, ast::Expr::Identifier(word) if word.quote_style.is_none() && fold(word) == "default") {
-            *expr = match relation.columns.get(*column).and_then(|column| column.default.as_deref()) {
-                Some(text) => tidegate_parser::parse_expression(text)?,
-                None => ast::Expr::Value(ast::Value::Null.into()),
+        if let (true, Some(column)) = (is_default(expr), relation.columns.get(*column)) {
+            let counter = identity::counter_of(scope.engine.catalog(), relation, column);
+            *expr = match (counter, column.default.as_deref()) {
+                (Some(counter), _) => tidegate_parser::parse_expression(&counter.take()?.to_string())?,
+                (None, Some(text)) => tidegate_parser::parse_expression(text)?,
+                (None, None) => ast::Expr::Value(ast::Value::Null.into()),
             };
         }
     }

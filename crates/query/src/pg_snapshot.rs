@@ -1,9 +1,11 @@
 //! The catalog as `pg_catalog` shows it.
 
 use crate::engine::DATABASE;
-use crate::pg::{PgColumn, PgRelation, PgRole, PgSchema, PgSnapshot};
+use crate::pg::{PgColumn, PgConstraint, PgRelation, PgRole, PgSchema, PgSnapshot};
 use crate::scope::Scope;
-use tidegate_catalog::{ADMIN, Column, Object, Relation, RelationKind, SqlType, State, User};
+use tidegate_catalog::{
+    ADMIN, Column, Constraint, ConstraintKind, Object, Relation, RelationKind, SqlType, State, User,
+};
 
 /// What a scope sees.
 pub fn of(scope: &Scope) -> PgSnapshot {
@@ -52,7 +54,28 @@ fn relation(state: &State, relation: &Relation) -> PgRelation {
         rows,
         columns: relation.columns.iter().map(column).collect(),
         definition,
+        constraints: match &relation.kind {
+            RelationKind::Table(spec) => spec.constraints.iter().map(|one| constraint(state, relation, one)).collect(),
+            _ => Vec::new(),
+        },
     }
+}
+
+fn constraint(state: &State, relation: &Relation, constraint: &Constraint) -> PgConstraint {
+    let (kind, foreign) = match &constraint.kind {
+        ConstraintKind::PrimaryKey => ('p', None),
+        ConstraintKind::Unique => ('u', None),
+        ConstraintKind::ForeignKey(oid, columns) => {
+            ('f', state.relation(*oid).map(|other| (*oid, places(other, columns))))
+        }
+    };
+    PgConstraint { name: constraint.name.clone(), kind, columns: places(relation, &constraint.columns), foreign }
+}
+
+/// The places of columns, from 1, by their names in files.
+fn places(relation: &Relation, in_files: &[String]) -> Vec<i64> {
+    let place = |name: &String| relation.columns.iter().position(|column| column.in_files() == name);
+    in_files.iter().filter_map(place).filter_map(|index| i64::try_from(index + 1).ok()).collect()
 }
 
 fn column(column: &Column) -> PgColumn {
@@ -62,6 +85,8 @@ fn column(column: &Column) -> PgColumn {
         typmod: column.sql_type.modifier(),
         not_null: column.not_null,
         default: column.default.clone(),
+        comment: column.comment.clone(),
+        identity: column.identity.map(|identity| (identity.seed, identity.step, identity.by_default)),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::pg;
 use crate::planner::Planner;
 use crate::service::SystemTable;
 use crate::temporary;
+use crate::view;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemTable, SchemaProvider, TableProvider};
@@ -16,7 +17,7 @@ use datafusion::error::Result as EngineResult;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use tidegate_catalog::{Object, Oid, Relation, RelationKind, State};
+use tidegate_catalog::{Column, Object, Oid, Relation, RelationKind, SqlType, State, ViewUse};
 use tidegate_core::{Error, Kind, Result};
 
 /// The engine's name for the schema that stands for the search path.
@@ -71,6 +72,8 @@ pub struct Scope {
     pub consumed: Option<Consumed>,
     /// For continuous queries: the rows that have just come.
     pub stand_in: Option<StandIn>,
+    /// Inside a view: what its names stand for.
+    pub bound: Option<Arc<Vec<ViewUse>>>,
     /// For DML: the table whose rows show their places.
     pub places_of: Option<Oid>,
     /// Bytes of a scan from which on another task is worth it, on another node; None: this node works alone.
@@ -88,11 +91,20 @@ impl fmt::Debug for Scope {
 impl Scope {
     /// The relation of a name as Postgres looks it up.
     pub fn find(&self, schema: Option<&str>, name: &str) -> Option<&Relation> {
+        if let Some(used) = self.bound_to(schema, name) {
+            return self.state.relation(used.relation);
+        }
         match schema {
             Some(temporary::ALIAS) => self.state.relation_named(&temporary::schema_of(self.pid), name),
             Some(schema) => self.state.relation_named(schema, name),
             None => self.search_path.iter().find_map(|schema| self.state.relation_named(schema, name)),
         }
+    }
+
+    /// What a name inside a view stands for.
+    fn bound_to(&self, schema: Option<&str>, name: &str) -> Option<&ViewUse> {
+        let is_it = |used: &&ViewUse| used.schema.as_deref() == schema && used.name == name;
+        self.bound.as_ref()?.iter().find(is_it)
     }
 
     /// The relation of a name in its parts.
@@ -132,6 +144,16 @@ impl Scope {
         Ok((oid, name.clone()))
     }
 
+    /// The relation of a name as the engine scans it, with the columns that a view knows if it is read inside one.
+    async fn named(&self, schema: Option<&str>, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        let Some(relation) = self.find(schema, name) else { return Ok(None) };
+        let provider = self.provider(relation).await?;
+        match self.bound_to(schema, name) {
+            Some(used) => view::as_bound(provider, relation, used).map(Some),
+            None => Ok(Some(provider)),
+        }
+    }
+
     async fn provider(&self, relation: &Relation) -> Result<Arc<dyn TableProvider>> {
         if let RelationKind::View(view) = &relation.kind {
             return self.view(relation, view).await;
@@ -153,13 +175,15 @@ impl Scope {
             depth: self.depth + 1,
             // A `*` in the view stands for what it stood for when the view was made.
             system_columns: false,
+            bound: (!view.late).then(|| Arc::new(view.uses.clone())),
             ..self.clone()
         };
         let query = tidegate_parser::ast::Statement::Query(tidegate_parser::parse_query(&view.query)?);
         let plan = Box::pin(Planner::new(&inner)?.plan(&query))
             .await
             .map_err(|error| error.context(format_args!("view \"{}\"", relation.name)))?;
-        let plan = crate::conform::renamed(plan, &relation.columns)?;
+        let names = if view.late { late_names(view, plan.schema().fields().len())? } else { relation.columns.clone() };
+        let plan = crate::conform::renamed(plan, &names)?;
         Ok(Arc::new(ViewTable::new(plan, Some(view.query.clone()))))
     }
 
@@ -181,6 +205,16 @@ impl Scope {
         let snapshot = Arc::new(crate::pg_snapshot::of(self));
         Arc::new(Database { scope: self.clone(), snapshot })
     }
+}
+
+/// The columns of a late-binding view that lists them; none for one that does not.
+fn late_names(view: &tidegate_catalog::ViewSpec, width: usize) -> Result<Vec<Column>> {
+    if !view.names.is_empty() && view.names.len() != width {
+        let message = "the view names another number of columns than its query gives";
+        return Err(Error::new(Kind::InvalidDefinition, message));
+    }
+    // Only the names count.
+    Ok(view.names.iter().map(|name| Column::new(name.clone(), SqlType::Text)).collect())
 }
 
 /// 42P01 in Postgres' words.
@@ -258,10 +292,7 @@ impl SchemaProvider for Namespace {
         } else if self.name == PG_CATALOG {
             return self.pg_catalog().table(name).await;
         } else {
-            match scope.find(Some(&self.name), name) {
-                Some(relation) => scope.provider(relation).await.map(Some),
-                None => Ok(None),
-            }
+            scope.named(Some(&self.name), name).await
         };
         found.map_err(carried)
     }
@@ -293,10 +324,7 @@ impl Namespace {
         {
             return Ok(Some(table));
         }
-        match scope.find(None, name) {
-            Some(relation) => scope.provider(relation).await.map(Some),
-            None => Ok(None),
-        }
+        scope.named(None, name).await
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::call::Called;
 use crate::engine::Engine;
+use crate::identity;
 use crate::outcome::Outcome;
 use crate::scope::Scope;
 use crate::work::Work;
@@ -78,6 +79,16 @@ pub trait TableSink: Send {
     async fn finish(self: Box<Self>) -> Result<Vec<Change>>;
     /// Removes what has been written.
     async fn abort(self: Box<Self>);
+}
+
+/// Where rows for a relation go, with the numbers of its IDENTITY columns put in. None: it takes none.
+pub fn sink_of(engine: &Engine, state: &State, relation: &Relation) -> Result<Option<Box<dyn TableSink>>> {
+    for service in engine.services() {
+        if let Some(sink) = service.sink(engine, state, relation)? {
+            return Ok(Some(identity::counting(engine.catalog(), relation, sink)));
+        }
+    }
+    Ok(None)
 }
 
 /// A table of the system, made anew when it is read.

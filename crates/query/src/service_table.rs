@@ -31,17 +31,26 @@ impl VisitorMut for Rewriter<'_> {
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
         if let TableFactor::Table { name, args, alias, .. } = factor
-            && let [schema, table] = name_parts(name).as_slice()
-            && self.offers(schema, table)
+            && let Some((schema, table)) = qualified(name_parts(name), args.is_some())
+            && self.offers(&schema, &table)
         {
             let given = args.as_ref().map(|args| args.args.as_slice()).unwrap_or_default();
             if let Some(argument) = literal(given) {
                 *name = ObjectName::from(vec![Ident::with_quote('"', format!("{schema}.{table}://{argument}"))]);
                 *args = None;
-                alias.get_or_insert_with(|| named(table));
+                alias.get_or_insert_with(|| named(&table));
             }
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// A function of `pg_catalog` needs no schema.
+fn qualified(parts: Vec<String>, called: bool) -> Option<(String, String)> {
+    match <[String; 2]>::try_from(parts) {
+        Ok([schema, table]) => Some((schema, table)),
+        Err(mut parts) if parts.len() == 1 && called => Some(("pg_catalog".to_string(), parts.pop()?)),
+        Err(_) => None,
     }
 }
 

@@ -200,6 +200,7 @@ impl Session {
             system_columns: false,
             consumed: None,
             stand_in: None,
+            bound: None,
             places_of: None,
             task_bytes: self.task_bytes()?,
             depth: 0,
@@ -252,7 +253,7 @@ impl Session {
         match statement {
             Statement::Sql(sql) if is_query(sql) => query(&work.scope, sql, values).await,
             Statement::Copy(copy) if copy.location == CopyLocation::Stdout => copy_out(&work.scope, copy).await,
-            Statement::Copy(copy) if copy.location == CopyLocation::Stdin => copy_in::begin(&work, copy),
+            Statement::Copy(copy) if copy.location == CopyLocation::Stdin => copy_in::begin(&work, copy).await,
             other => dispatch(&mut work, other, &values).await,
         }
     }

@@ -2,7 +2,7 @@
 
 use tidegate_catalog::{Column, SqlType};
 use tidegate_core::{Error, Kind, Result};
-use tidegate_parser::ast::{self, ArrayElemTypeDef, CharacterLength, DataType, ExactNumberInfo, TimezoneInfo};
+use tidegate_parser::ast::{ArrayElemTypeDef, CharacterLength, DataType, ExactNumberInfo, TimezoneInfo};
 use tidegate_parser::fold;
 
 /// Most digits of a numeric.
@@ -32,6 +32,10 @@ pub fn sql_type(data_type: &DataType) -> Result<SqlType> {
         DataType::Time(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => SqlType::Time,
         DataType::Timestamp(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => SqlType::Timestamp,
         DataType::Timestamp(_, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone) => SqlType::Timestamptz,
+        DataType::Time(..) => {
+            let message = "type time with time zone is not supported";
+            return Err(Error::new(Kind::Unsupported, message).hint("Use time, or timestamp with time zone."));
+        }
         DataType::Interval { .. } => SqlType::Interval,
         DataType::Uuid => SqlType::Uuid,
         DataType::JSON | DataType::JSONB => SqlType::Json,
@@ -47,6 +51,7 @@ fn custom(name: &str, arguments: &[String]) -> Result<SqlType> {
     let length = arguments.first().and_then(|text| text.parse::<u32>().ok());
     Ok(match name.to_ascii_lowercase().trim_start_matches("pg_catalog.") {
         "bpchar" => SqlType::Char(length.unwrap_or(256)),
+        "nchar" => SqlType::Char(length.unwrap_or(1)),
         "name" | "super" | "string" => SqlType::Text,
         "timestamptz" => SqlType::Timestamptz,
         "varbyte" => SqlType::Bytea,
@@ -100,32 +105,6 @@ pub fn columns(definitions: &[tidegate_parser::ColumnDef]) -> Result<Vec<Column>
         Ok(Column { not_null: definition.not_null, ..column })
     };
     distinct(definitions.iter().map(column).collect::<Result<_>>()?)
-}
-
-/// Columns of CREATE TABLE. Constraints that nothing enforces are told by `notice`.
-pub fn table_columns(definitions: &[ast::ColumnDef], mut notice: impl FnMut(String)) -> Result<Vec<Column>> {
-    let mut columns = Vec::new();
-    for definition in definitions {
-        let mut column = Column::new(fold(&definition.name), sql_type(&definition.data_type)?);
-        for option in &definition.options {
-            match &option.option {
-                ast::ColumnOption::NotNull => column.not_null = true,
-                ast::ColumnOption::Null => {}
-                ast::ColumnOption::Default(expression) => column.default = Some(expression.to_string()),
-                ast::ColumnOption::PrimaryKey(_) => {
-                    column.not_null = true;
-                    notice(format!("PRIMARY KEY of column \"{}\" is noted and not enforced", column.name));
-                }
-                ast::ColumnOption::Unique(_) => notice(format!("UNIQUE of column \"{}\" is not enforced", column.name)),
-                other => {
-                    let message = format!("column option {other} of column \"{}\" is not supported", column.name);
-                    return Err(Error::new(Kind::Unsupported, message));
-                }
-            }
-        }
-        columns.push(column);
-    }
-    distinct(columns)
 }
 
 /// 42701 when a name is given twice.

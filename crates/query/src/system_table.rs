@@ -2,7 +2,9 @@
 
 use crate::scope::Scope;
 use crate::service::SystemTable;
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use std::sync::Arc;
 use tidegate_catalog::State;
@@ -14,6 +16,10 @@ pub enum Cell {
     Text(Option<String>),
     /// A number.
     Number(i64),
+    /// A number with a fraction.
+    Float(f64),
+    /// Yes or no.
+    Bool(bool),
     /// Milliseconds of the Unix epoch, or NULL.
     Time(Option<i64>),
     /// NULL of any type.
@@ -50,6 +56,21 @@ pub fn scoped_table(
                     cells()
                         .map(|cell| if let Cell::Number(n) = cell { Some(*n) } else { None })
                         .collect::<Int64Array>(),
+                ),
+                DataType::Int32 => Arc::new(
+                    cells()
+                        .map(|cell| if let Cell::Number(n) = cell { i32::try_from(*n).ok() } else { None })
+                        .collect::<Int32Array>(),
+                ),
+                DataType::Float64 => Arc::new(
+                    cells()
+                        .map(|cell| if let Cell::Float(n) = cell { Some(*n) } else { None })
+                        .collect::<Float64Array>(),
+                ),
+                DataType::Boolean => Arc::new(
+                    cells()
+                        .map(|cell| if let Cell::Bool(yes) = cell { Some(*yes) } else { None })
+                        .collect::<BooleanArray>(),
                 ),
                 DataType::Timestamp(..) => {
                     let us = cells().map(|cell| if let Cell::Time(ms) = cell { ms.map(|ms| ms * 1000) } else { None });

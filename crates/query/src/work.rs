@@ -4,7 +4,7 @@ use crate::engine::Engine;
 use crate::outcome::{Notice, Outcome};
 use crate::planner::Planner;
 use crate::scope::Scope;
-use crate::service::TableSink;
+use crate::service::{self, TableSink};
 use datafusion::execution::SendableRecordBatchStream;
 use std::sync::Arc;
 use tidegate_catalog::{Change, ContinuousQuery, Relation, State, Transaction};
@@ -116,13 +116,10 @@ impl Work<'_> {
 
     /// Where rows for a relation go. 0A000 or 42809 when it takes none.
     pub fn sink(&self, relation: &Relation) -> Result<Box<dyn TableSink>> {
-        for service in self.engine().services() {
-            if let Some(sink) = service.sink(self.engine(), self.state(), relation)? {
-                return Ok(sink);
-            }
-        }
-        let message = format!("cannot insert into {} \"{}\"", relation.kind.noun(), relation.name);
-        Err(Error::new(Kind::WrongObjectType, message))
+        service::sink_of(self.engine(), self.state(), relation)?.ok_or_else(|| {
+            let message = format!("cannot insert into {} \"{}\"", relation.kind.noun(), relation.name);
+            Error::new(Kind::WrongObjectType, message)
+        })
     }
 
     /// Tells the client something that does no harm.

@@ -53,7 +53,10 @@ pub async fn copy_from(work: &mut Work<'_>, copy: &Copy, url: &str) -> Result<Ou
 fn spread_for(work: &Work<'_>, load: &Load, files: &[File]) -> Option<Arc<dyn Spread>> {
     let task_bytes = work.scope.task_bytes? as u64;
     let bytes: u64 = files.iter().map(|file| file.bytes).sum();
-    let is_worth_it = files.len() > 1 && bytes > task_bytes && matches!(load.relation.kind, RelationKind::Table(_));
+    // Only the leader counts.
+    let counts = load.relation.columns.iter().any(|column| column.identity.is_some());
+    let is_table = matches!(load.relation.kind, RelationKind::Table(_));
+    let is_worth_it = files.len() > 1 && bytes > task_bytes && is_table && !counts;
     work.engine().spread().filter(|_| is_worth_it).cloned()
 }
 

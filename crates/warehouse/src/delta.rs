@@ -54,11 +54,12 @@ impl Exporter for DeltaLog {
         let Some((relation, spec)) = after.table(table) else { return Ok(None) };
         let now_ms = self.clock.now_ms();
         let mut actions = Vec::new();
-        let old = before.table(table).map(|(relation, _)| relation);
-        if old.is_none() {
-            actions.push(protocol(relation));
+        let old = before.table(table);
+        let needed = protocol(relation, spec);
+        if old.is_none_or(|(old, old_spec)| protocol(old, old_spec) != needed) {
+            actions.push(needed);
         }
-        if old.is_none_or(|old| old.columns != relation.columns || old.name != relation.name) {
+        if old.is_none_or(|(old, _)| old.columns != relation.columns || old.name != relation.name) {
             actions.push(metadata(relation, spec));
         }
         for change in changes {
@@ -94,17 +95,27 @@ impl Exporter for DeltaLog {
     }
 }
 
-/// Timestamps without a time zone are a feature of the table in Delta; everything else is version 1 and 2.
-fn protocol(relation: &Relation) -> Value {
-    if relation.columns.iter().any(|column| column.sql_type == SqlType::Timestamp) {
-        let features = ["timestampNtz"];
+/// Timestamps without a time zone and columns mapped by name are features of the table in Delta; everything else is
+/// version 1 and 2.
+fn protocol(relation: &Relation, spec: &TableSpec) -> Value {
+    let zoneless = relation.columns.iter().any(|column| column.sql_type == SqlType::Timestamp);
+    let features = [("columnMapping", spec.mapped), ("timestampNtz", zoneless)];
+    let features: Vec<&str> = features.into_iter().filter(|(_, used)| *used).map(|(name, _)| name).collect();
+    if !features.is_empty() {
         return json!({"protocol": {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": features, "writerFeatures": features}});
     }
     json!({"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}})
 }
 
 fn metadata(relation: &Relation, spec: &TableSpec) -> Value {
-    let fields: Vec<Value> = relation.columns.iter().map(field).collect();
+    let numbered = relation.columns.iter().enumerate();
+    let fields: Vec<Value> = numbered.map(|(index, column)| field(column, spec.mapped.then_some(index + 1))).collect();
+    let configuration = match spec.mapped {
+        true => {
+            json!({"delta.columnMapping.mode": "name", "delta.columnMapping.maxColumnId": fields.len().to_string()})
+        }
+        false => json!({}),
+    };
     let schema = json!({"type": "struct", "fields": fields}).to_string();
     json!({"metaData": {
         "id": spec.delta_id,
@@ -112,13 +123,20 @@ fn metadata(relation: &Relation, spec: &TableSpec) -> Value {
         "format": {"provider": "parquet", "options": {}},
         "schemaString": schema,
         "partitionColumns": [],
-        "configuration": {},
+        "configuration": configuration,
         "createdTime": relation.created_ms,
     }})
 }
 
-fn field(column: &Column) -> Value {
-    json!({"name": column.name, "type": delta_type(&column.sql_type), "nullable": true, "metadata": {}})
+/// A column; with its number and its name in files where columns are mapped by name.
+fn field(column: &Column, mapped: Option<usize>) -> Value {
+    let metadata = match mapped {
+        Some(id) => {
+            json!({"delta.columnMapping.id": id, "delta.columnMapping.physicalName": column.in_files()})
+        }
+        None => json!({}),
+    };
+    json!({"name": column.name, "type": delta_type(&column.sql_type), "nullable": true, "metadata": metadata})
 }
 
 /// The nearest type that Delta has.
@@ -168,12 +186,12 @@ fn remove(file: &DataFile, now_ms: i64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
     use tidegate_catalog::{ADMIN, Object, PUBLIC, RelationKind};
     use tidegate_core::ManualClock;
 
     fn table(revision: u64, columns: Vec<Column>) -> Change {
-        let spec = TableSpec { location: "file:///t".into(), delta_id: "id".into(), attributes: BTreeMap::new() };
+        let mapped = columns.iter().any(|column| column.physical.is_some());
+        let spec = TableSpec { mapped, ..TableSpec::new("file:///t", "id") };
         let kind = RelationKind::Table(spec);
         let relation = Relation {
             oid: 20_000,
@@ -211,6 +229,9 @@ mod tests {
         let removal = Change::RemoveFiles { table: 20_000, revision: 1, files: vec![30_000] };
         let (removed, state) = kinds(&log, &state, &[removal]);
         assert_eq!(removed, ["remove", "commitInfo"]);
+        let renamed = Column { physical: Some("a".into()), ..Column::new("b", SqlType::Int4) };
+        let (mapped, _) = kinds(&log, &state, &[table(2, vec![renamed])]);
+        assert_eq!(mapped, ["protocol", "metaData", "commitInfo"]);
         let (silent, state) = kinds(&log, &state, &[table(2, columns)]);
         assert!(silent.is_empty());
         let (dropped, _) = kinds(&log, &state, &[Change::Drop { oid: 20_000, revision: 2 }]);

@@ -12,16 +12,20 @@
 //!
 //! Specified by `tests/slt/warehouse`.
 
-pub mod copy;
+pub mod alter;
+mod copy;
 mod copy_chunk;
 pub mod ddl;
 mod delta;
 pub mod dml;
 mod load;
+mod rename;
 mod row_scan;
 mod service;
 pub mod sink;
-pub mod table;
+pub mod system;
+mod table;
+mod table_def;
 pub mod unload;
 mod unload_chunk;
 

@@ -3,7 +3,7 @@
 use crate::dml::table_spec;
 use crate::sink::FileSink;
 use crate::table::ManagedTable;
-use crate::{copy, ddl, dml, unload};
+use crate::{alter, copy, ddl, dml, system, unload};
 use arrow::datatypes::DataType;
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
@@ -12,6 +12,7 @@ use std::sync::Arc;
 use tidegate_catalog::{Relation, RelationKind, State, TableSpec};
 use tidegate_core::Result;
 use tidegate_parser::{CopyDirection, CopyLocation, Statement, ast};
+use tidegate_query::service_table::argument;
 use tidegate_query::system_table::{Cell, number, table, text};
 use tidegate_query::{Engine, Outcome, Scope, Service, SystemTable, TableSink, Work};
 
@@ -24,6 +25,18 @@ impl Service for Warehouse {
         match &relation.kind {
             RelationKind::Table(spec) => Ok(Some(Arc::new(ManagedTable::new(scope, relation, spec)?))),
             _ => Ok(None),
+        }
+    }
+
+    fn scanned_tables(&self) -> &'static [(&'static str, &'static str)] {
+        &[system::late_binding::NAME]
+    }
+
+    async fn path(&self, scope: &Scope, url: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        let (schema, name) = system::late_binding::NAME;
+        match argument(url, schema, name) {
+            Some(_) => system::late_binding::provider(scope).await.map(Some),
+            None => Ok(None),
         }
     }
 
@@ -47,6 +60,11 @@ impl Service for Warehouse {
                 }
                 _ => return Ok(None),
             },
+            Statement::CreateTable(create) => return ddl::create_table(work, create).await.map(Some),
+            Statement::AlterTable(change) => match alter::change(work, change).await? {
+                true => "ALTER TABLE".to_string(),
+                false => return Ok(None),
+            },
             Statement::Unload(unload) => return unload::unload(work, unload).await.map(Some),
             Statement::Vacuum(vacuum) => {
                 if let Some(name) = &vacuum.table {
@@ -63,7 +81,10 @@ impl Service for Warehouse {
                 "ANALYZE".to_string()
             }
             Statement::Sql(sql) => match sql.as_ref() {
-                ast::Statement::CreateTable(create) => return ddl::create_table(work, create).await.map(Some),
+                ast::Statement::AlterTable(change) => match alter::alter(work, change).await? {
+                    true => "ALTER TABLE".to_string(),
+                    false => return Ok(None),
+                },
                 ast::Statement::Update(update) => format!("UPDATE {}", dml::update(work, update, values).await?),
                 ast::Statement::Delete(delete) => format!("DELETE {}", dml::delete(work, delete, values).await?),
                 ast::Statement::Truncate(truncate) => {
@@ -89,7 +110,9 @@ impl Service for Warehouse {
             ("rows", long.clone()),
             ("exports_waiting", long),
         ];
-        vec![table("tidegate", "tables", &columns, |state| tables(state).collect())]
+        let mut all = system::tables();
+        all.push(table("tidegate", "tables", &columns, |state| tables(state).collect()));
+        all
     }
 }
 

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use std::sync::Arc;
-use tidegate_catalog::{Catalog, Change, DataFile, Relation, TableSpec, arrow_schema};
-use tidegate_core::{Clock, Result, Rng};
+use tidegate_catalog::{Catalog, Change, DataFile, Relation, TableSpec, file_schema};
+use tidegate_core::{Clock, Error, Result, Rng};
 use tidegate_query::formats::{FileFormat, FileWriter, WriteOptions, create_writer};
 use tidegate_query::{Bench, Engine, TableSink};
 use tidegate_storage::{S3Access, Stores};
@@ -48,7 +48,7 @@ impl FileSink {
             names,
             relation: relation.clone(),
             location: spec.location.clone(),
-            schema: arrow_schema(&relation.columns),
+            schema: file_schema(&relation.columns),
             writer: None,
             store: place.store,
             root: place.path,
@@ -116,6 +116,9 @@ impl TableSink for FileSink {
                 none.insert((file, writer))
             }
         };
+        // Under the columns' names in files.
+        let batch =
+            RecordBatch::try_new(Arc::clone(&self.schema), batch.columns().to_vec()).map_err(Error::internal)?;
         writer.write(&batch).await.map_err(|error| error.context(format_args!("table \"{}\"", self.relation.name)))?;
         if writer.size_hint() >= FILE_BYTES {
             self.end().await?;

@@ -1,5 +1,6 @@
 //! A managed table as the engine scans it: its files as of one version, and, for DML, with the place of each row.
 
+use crate::rename::Renames;
 use crate::row_scan::{RowScan, with_places};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -14,7 +15,7 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use object_store::ObjectMeta;
 use std::sync::Arc;
-use tidegate_catalog::{DataFile, Relation, State, TableSpec, arrow_schema};
+use tidegate_catalog::{DataFile, Relation, State, TableSpec, arrow_schema, file_schema};
 use tidegate_core::{Error, Result};
 use tidegate_query::formats::{Compression, FileFormat, FileScan};
 use tidegate_query::{Engine, Scope};
@@ -26,6 +27,7 @@ pub struct ManagedTable {
     files: Vec<Arc<DataFile>>,
     schema: SchemaRef,
     scan: FileScan,
+    renames: Renames,
     places: bool,
 }
 
@@ -51,13 +53,13 @@ impl ManagedTable {
         let scan = FileScan {
             format: FileFormat::Parquet,
             compression: Compression::None,
-            file_schema: Arc::clone(&schema),
+            file_schema: file_schema(&relation.columns),
             partition_columns: Vec::new(),
             store_url: ObjectStoreUrl::parse(place.registry_url.as_str()).map_err(Error::internal)?,
             files: files.iter().map(file).collect(),
         };
         let schema = if places { with_places(&schema) } else { schema };
-        Ok(ManagedTable { files, schema, scan, places })
+        Ok(ManagedTable { files, schema, scan, renames: Renames::of(&relation.columns), places })
     }
 }
 
@@ -107,7 +109,8 @@ impl TableProvider for ManagedTable {
         limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
         if !self.places {
-            return self.scan.plan(state, projection, filters, limit).await;
+            let filters = self.renames.filters(filters)?;
+            return self.renames.plan(self.scan.plan(state, projection, &filters, limit).await?);
         }
         let width = self.scan.file_schema.fields().len();
         let columns: Vec<usize> = projection.cloned().unwrap_or_else(|| (0..width + 2).collect());
@@ -115,6 +118,7 @@ impl TableProvider for ManagedTable {
         let mut inputs = Vec::new();
         for (file, scanned) in self.files.iter().zip(&self.scan.files) {
             let one = FileScan { files: vec![scanned.clone()], ..self.scan.clone() };
+            // By place: their names are those of the scan above.
             inputs.push((file.id, one.plan(state, Some(&of_file), &[], None).await?));
         }
         Ok(Arc::new(RowScan::new(&self.schema, &columns, inputs)?))

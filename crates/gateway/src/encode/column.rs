@@ -104,7 +104,8 @@ impl Column {
     /// Downcasts an array.
     pub fn new(array: &ArrayRef, wire: WireType, zone: Zone) -> Result<Self> {
         let nulls = array.logical_nulls();
-        let values = Self::values_of(array, &wire, zone)?;
+        let padded = padded(array, &wire)?;
+        let values = Self::values_of(padded.as_ref().unwrap_or(array), &wire, zone)?;
         Ok(Column { values, nulls, wire, zone })
     }
 
@@ -320,6 +321,18 @@ impl Column {
         }
         Ok(())
     }
+}
+
+/// The values of a char(n) with the blanks at their end that the server does not keep. None: it is none.
+fn padded(array: &ArrayRef, wire: &WireType) -> Result<Option<ArrayRef>> {
+    let length = usize::try_from(wire.typmod.saturating_sub(4)).unwrap_or(0);
+    if wire.oid != oid::BPCHAR || length == 0 {
+        return Ok(None);
+    }
+    let texts = cast(array, &DataType::Utf8).map_err(|e| Error::internal(format!("cannot send a column: {e}")))?;
+    let pad = |text: &str| format!("{text}{}", " ".repeat(length.saturating_sub(text.len())));
+    let padded: arrow::array::StringArray = texts.as_string::<i32>().iter().map(|text| text.map(pad)).collect();
+    Ok(Some(std::sync::Arc::new(padded)))
 }
 
 fn timestamps(array: &ArrayRef, unit: TimeUnit) -> ScalarBuffer<i64> {

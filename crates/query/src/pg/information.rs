@@ -3,7 +3,7 @@
 use super::cell::Cell;
 use super::names;
 use super::shape::{Rows, SHAPES, Shape};
-use super::snapshot::{PgRelation, PgSnapshot};
+use super::snapshot::{PgConstraint, PgRelation, PgSnapshot};
 use super::types;
 use arrow::array::RecordBatch;
 use datafusion::error::Result;
@@ -17,8 +17,11 @@ const MADE: &[(&str, Maker)] = &[
     ("columns", columns),
     ("enabled_roles", enabled_roles),
     ("information_schema_catalog_name", catalog_name),
+    ("key_column_usage", key_columns),
+    ("referential_constraints", referential_constraints),
     ("role_table_grants", privileges),
     ("schemata", schemata),
+    ("table_constraints", table_constraints),
     ("table_privileges", privileges),
     ("tables", tables),
     ("views", views),
@@ -143,6 +146,72 @@ fn privileges(snapshot: &PgSnapshot, rows: &mut Rows) {
                 ("with_hierarchy", yes_no(*privilege == "SELECT")),
             ]);
         }
+    }
+}
+
+/// Each constraint with its relation.
+fn constraints(snapshot: &PgSnapshot) -> impl Iterator<Item = (&PgRelation, &PgConstraint)> {
+    snapshot.relations.iter().flat_map(|relation| relation.constraints.iter().map(move |one| (relation, one)))
+}
+
+fn table_constraints(snapshot: &PgSnapshot, rows: &mut Rows) {
+    for (relation, one) in constraints(snapshot) {
+        let kind = match one.kind {
+            'p' => "PRIMARY KEY",
+            'u' => "UNIQUE",
+            _ => "FOREIGN KEY",
+        };
+        rows.push([
+            ("constraint_catalog", database(snapshot)),
+            ("constraint_schema", schema(snapshot, relation)),
+            ("constraint_name", one.name.as_str().into()),
+            ("table_catalog", database(snapshot)),
+            ("table_schema", schema(snapshot, relation)),
+            ("table_name", relation.name.as_str().into()),
+            ("constraint_type", kind.into()),
+            ("is_deferrable", yes_no(false)),
+            ("initially_deferred", yes_no(false)),
+            ("enforced", yes_no(false)),
+        ]);
+    }
+}
+
+fn key_columns(snapshot: &PgSnapshot, rows: &mut Rows) {
+    for (relation, one) in constraints(snapshot) {
+        for (index, place) in one.columns.iter().enumerate() {
+            let column = usize::try_from(*place).ok().and_then(|place| relation.columns.get(place.checked_sub(1)?));
+            let in_unique = if one.kind == 'f' { Cell::Int(index as i64 + 1) } else { Cell::Null };
+            rows.push([
+                ("constraint_catalog", database(snapshot)),
+                ("constraint_schema", schema(snapshot, relation)),
+                ("constraint_name", one.name.as_str().into()),
+                ("table_catalog", database(snapshot)),
+                ("table_schema", schema(snapshot, relation)),
+                ("table_name", relation.name.as_str().into()),
+                ("column_name", column.map(|column| column.name.as_str()).into()),
+                ("ordinal_position", (index + 1).into()),
+                ("position_in_unique_constraint", in_unique),
+            ]);
+        }
+    }
+}
+
+fn referential_constraints(snapshot: &PgSnapshot, rows: &mut Rows) {
+    for (relation, one) in constraints(snapshot) {
+        let Some((other, columns)) = &one.foreign else { continue };
+        let Some(other) = snapshot.relation(*other) else { continue };
+        let unique = other.constraints.iter().find(|theirs| theirs.kind != 'f' && theirs.columns == *columns);
+        rows.push([
+            ("constraint_catalog", database(snapshot)),
+            ("constraint_schema", schema(snapshot, relation)),
+            ("constraint_name", one.name.as_str().into()),
+            ("unique_constraint_catalog", database(snapshot)),
+            ("unique_constraint_schema", schema(snapshot, other)),
+            ("unique_constraint_name", unique.map(|unique| unique.name.as_str()).into()),
+            ("match_option", "NONE".into()),
+            ("update_rule", "NO ACTION".into()),
+            ("delete_rule", "NO ACTION".into()),
+        ]);
     }
 }
 
@@ -278,7 +347,7 @@ mod tests {
         for (oid, typmod, (precision, radix, scale)) in cases {
             assert_eq!(Numeric::of(oid, typmod), Numeric { precision, radix, scale });
         }
-        assert!(is_empty("key_column_usage") && !is_empty("columns") && !is_empty("planes"));
+        assert!(is_empty("triggers") && !is_empty("columns") && !is_empty("planes"));
         for (name, _) in MADE {
             assert!(super::super::shape::information(name).is_some(), "{name}");
         }

@@ -24,4 +24,4 @@ mod types;
 pub use functions::functions;
 pub use provider::{information_schema, pg_catalog};
 pub use rewrite::{plain_name, rewrite};
-pub use snapshot::{PgColumn, PgRelation, PgRole, PgSchema, PgSnapshot};
+pub use snapshot::{PgColumn, PgConstraint, PgRelation, PgRole, PgSchema, PgSnapshot};

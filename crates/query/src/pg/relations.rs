@@ -29,6 +29,7 @@ pub const MADE: &[(&str, Maker)] = &[
     ("pg_attribute", attributes),
     ("pg_authid", authids),
     ("pg_class", classes),
+    ("pg_constraint", constraints),
     ("pg_database", databases),
     ("pg_description", descriptions),
     ("pg_namespace", namespaces),
@@ -145,7 +146,7 @@ static SYSTEM_ATTRIBUTES: LazyLock<Option<RecordBatch>> = LazyLock::new(|| {
                 &mut rows,
                 shape.oid,
                 index,
-                Attribute { name, type_oid, typmod: -1, not_null, has_default: false },
+                Attribute { name, type_oid, typmod: -1, not_null, has_default: false, identity: "" },
             );
         }
     }
@@ -161,6 +162,11 @@ fn attributes(snapshot: &PgSnapshot, rows: &mut Rows) {
                 typmod: column.typmod,
                 not_null: column.not_null,
                 has_default: column.default.is_some(),
+                identity: match column.identity {
+                    Some((_, _, true)) => "d",
+                    Some(_) => "a",
+                    None => "",
+                },
             };
             attribute(rows, relation.oid, index, of);
         }
@@ -174,6 +180,7 @@ struct Attribute<'a> {
     typmod: i32,
     not_null: bool,
     has_default: bool,
+    identity: &'static str,
 }
 
 fn attribute(rows: &mut Rows, relation: u32, index: usize, of: Attribute<'_>) {
@@ -193,6 +200,7 @@ fn attribute(rows: &mut Rows, relation: u32, index: usize, of: Attribute<'_>) {
         ("attstorage", known.map_or("p", |known| known.storage.as_str()).into()),
         ("attnotnull", of.not_null.into()),
         ("atthasdef", of.has_default.into()),
+        ("attidentity", of.identity.into()),
         ("attislocal", true.into()),
         ("attcollation", known.map_or(0, |known| known.collation).into()),
     ]);
@@ -218,6 +226,39 @@ fn attrdefs(snapshot: &PgSnapshot, rows: &mut Rows) {
     }
 }
 
+fn constraints(snapshot: &PgSnapshot, rows: &mut Rows) {
+    for relation in &snapshot.relations {
+        for (index, one) in relation.constraints.iter().enumerate() {
+            let (other, other_columns) = one.foreign.clone().unwrap_or_default();
+            let matches = if one.kind == 'f' { "s" } else { " " };
+            let action = if one.kind == 'f' { "a" } else { " " };
+            let foreign = if one.kind == 'f' { Cell::Ints(other_columns) } else { Cell::Null };
+            rows.push([
+                ("oid", Cell::Int(constraint_oid(relation.oid, index))),
+                ("conname", one.name.as_str().into()),
+                ("connamespace", relation.schema.into()),
+                ("contype", one.kind.to_string().into()),
+                // Told, and not enforced.
+                ("convalidated", false.into()),
+                ("conrelid", relation.oid.into()),
+                ("confrelid", other.into()),
+                ("confupdtype", action.into()),
+                ("confdeltype", action.into()),
+                ("confmatchtype", matches.into()),
+                ("conislocal", true.into()),
+                ("connoinherit", true.into()),
+                ("conkey", Cell::Ints(one.columns.clone())),
+                ("confkey", foreign),
+            ]);
+        }
+    }
+}
+
+/// The object id of a relation's constraint. No two may share it, nor with a default.
+pub fn constraint_oid(relation: u32, index: usize) -> i64 {
+    (i64::from(relation) << 11) + 1700 + index as i64
+}
+
 fn descriptions(snapshot: &PgSnapshot, rows: &mut Rows) {
     let class = shape::pg("pg_class").map_or(0, |shape| shape.oid);
     for relation in &snapshot.relations {
@@ -228,6 +269,16 @@ fn descriptions(snapshot: &PgSnapshot, rows: &mut Rows) {
                 ("objsubid", 0.into()),
                 ("description", comment.as_str().into()),
             ]);
+        }
+        for (index, column) in relation.columns.iter().enumerate() {
+            if let Some(comment) = &column.comment {
+                rows.push([
+                    ("objoid", relation.oid.into()),
+                    ("classoid", class.into()),
+                    ("objsubid", (index + 1).into()),
+                    ("description", comment.as_str().into()),
+                ]);
+            }
         }
     }
 }

@@ -57,6 +57,21 @@ pub struct PgRelation {
     pub columns: Vec<PgColumn>,
     /// Of a view: its query.
     pub definition: Option<String>,
+    /// What is said of its rows.
+    pub constraints: Vec<PgConstraint>,
+}
+
+/// A primary key, a unique or a foreign key.
+#[derive(Debug, Clone)]
+pub struct PgConstraint {
+    /// Its name.
+    pub name: String,
+    /// `p`, `u` or `f`.
+    pub kind: char,
+    /// Places of its columns, from 1.
+    pub columns: Vec<i64>,
+    /// Of a foreign key: the other relation, and the places of its columns.
+    pub foreign: Option<(u32, Vec<i64>)>,
 }
 
 /// A column of a relation.
@@ -72,6 +87,10 @@ pub struct PgColumn {
     pub not_null: bool,
     /// The default's text.
     pub default: Option<String>,
+    /// What COMMENT ON says of it.
+    pub comment: Option<String>,
+    /// Of an identity column: first value, step, and whether values may be given.
+    pub identity: Option<(i64, i64, bool)>,
 }
 
 /// A user.

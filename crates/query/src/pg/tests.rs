@@ -13,7 +13,8 @@ mod drivers;
 mod psql;
 
 fn column(name: &str, type_oid: u32, typmod: i32, not_null: bool, default: Option<&str>) -> PgColumn {
-    PgColumn { name: name.into(), type_oid, typmod, not_null, default: default.map(str::to_string) }
+    let default = default.map(str::to_string);
+    PgColumn { name: name.into(), type_oid, typmod, not_null, default, comment: None, identity: None }
 }
 
 fn snapshot() -> PgSnapshot {
@@ -32,6 +33,7 @@ fn snapshot() -> PgSnapshot {
             column("at", 1184, -1, false, Some("now()")),
         ],
         definition: None,
+        constraints: Vec::new(),
     };
     let big = PgRelation {
         oid: 16389,

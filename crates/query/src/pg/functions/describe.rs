@@ -2,7 +2,8 @@
 
 use super::super::cell::Cell;
 use super::super::names::{self, PROCEDURES};
-use super::super::snapshot::PgSnapshot;
+use super::super::relations::constraint_oid;
+use super::super::snapshot::{PgRelation, PgSnapshot};
 use super::super::types;
 use super::{Definition, nothing, oid, text};
 use tidegate_core::Result;
@@ -16,7 +17,7 @@ pub const FUNCTIONS: &[Definition] = &[
     Definition::strict("pg_get_function_arguments", 1..=1, "text", function_arguments),
     Definition::strict("pg_get_function_identity_arguments", 1..=1, "text", function_arguments),
     Definition::strict("pg_get_function_result", 1..=1, "text", function_result),
-    Definition::lenient("pg_get_constraintdef", 1..=2, "text", nothing),
+    Definition::strict("pg_get_constraintdef", 1..=2, "text", get_constraintdef),
     Definition::lenient("pg_get_functiondef", 1..=1, "text", nothing),
     Definition::lenient("pg_get_function_arg_default", 2..=2, "text", nothing),
     Definition::lenient("pg_get_function_sqlbody", 1..=1, "text", nothing),
@@ -78,6 +79,35 @@ fn get_viewdef(snapshot: &PgSnapshot, arguments: &[Cell]) -> Result<Cell> {
     let definition = snapshot.relation(oid).and_then(|relation| relation.definition.as_deref());
     // psql cuts no more than a semicolon off, and puts the text on a line of its own.
     Ok(definition.map(|text| format!(" {};", text.trim().trim_end_matches(';'))).into())
+}
+
+fn get_constraintdef(snapshot: &PgSnapshot, arguments: &[Cell]) -> Result<Cell> {
+    let Some(oid) = arguments.first().and_then(Cell::int) else { return Ok(Cell::Null) };
+    let found = snapshot.relations.iter().find_map(|relation| {
+        let mut numbered = relation.constraints.iter().enumerate();
+        let (_, found) = numbered.find(|(index, _)| constraint_oid(relation.oid, *index) == oid)?;
+        Some((relation, found))
+    });
+    let Some((relation, found)) = found else { return Ok(Cell::Null) };
+    let own = columns_at(relation, &found.columns);
+    Ok(match (found.kind, &found.foreign) {
+        ('p', _) => format!("PRIMARY KEY ({own})").into(),
+        ('u', _) => format!("UNIQUE ({own})").into(),
+        (_, Some((other, columns))) => {
+            let theirs = snapshot.relation(*other).map(|other| columns_at(other, columns)).unwrap_or_default();
+            let name = names::relation_text(snapshot, *other).unwrap_or_default();
+            format!("FOREIGN KEY ({own}) REFERENCES {name}({theirs})").into()
+        }
+        _ => Cell::Null,
+    })
+}
+
+fn columns_at(relation: &PgRelation, places: &[i64]) -> String {
+    let name = |place: &i64| {
+        let index = usize::try_from(*place).ok()?.checked_sub(1)?;
+        Some(names::quote(&relation.columns.get(index)?.name))
+    };
+    places.iter().filter_map(name).collect::<Vec<_>>().join(", ")
 }
 
 fn function_arguments(_: &PgSnapshot, arguments: &[Cell]) -> Result<Cell> {
