@@ -25,6 +25,7 @@ pub struct Server {
     child: Option<Child>,
     folder: TempDir,
     settings: Vec<String>,
+    fault: Option<String>,
     /// The SQL port.
     pub sql: u16,
     /// The HTTP port.
@@ -43,7 +44,7 @@ impl Server {
     pub fn start_with(settings: &[&str]) -> Server {
         let folder = tempfile::Builder::new().prefix("tidegate-test-").tempdir().expect("a temporary folder");
         let settings = settings.iter().map(|text| (*text).to_string()).collect();
-        let mut server = Server { child: None, folder, settings, sql: 0, http: 0, cluster: 0 };
+        let mut server = Server { child: None, folder, settings, fault: None, sql: 0, http: 0, cluster: 0 };
         server.launch();
         server.wait_until_ready().unwrap_or_else(|error| panic!("{error}"));
         server
@@ -71,12 +72,20 @@ impl Server {
         self.settings.push(setting.to_string());
     }
 
+    /// Makes its next start meet a fault, `point=kill@n`, and the starts after it none.
+    pub fn fail_at(&mut self, fault: &str) {
+        self.fault = Some(fault.to_string());
+    }
+
     /// Starts the process without waiting until it answers.
     pub fn launch(&mut self) {
         // Ports of an earlier life would be taken for those of this one.
         let _ = fs::remove_file(self.data().join("ports.json"));
         let log = OpenOptions::new().create(true).append(true).open(self.log()).expect("a log file");
         let mut command = serve(&self.data());
+        if let Some(fault) = self.fault.take() {
+            command.env("TIDEGATE_FAULT", fault);
+        }
         for setting in &self.settings {
             command.args(["--set", setting]);
         }

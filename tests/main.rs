@@ -20,6 +20,7 @@ mod door;
 mod drivers;
 mod faults;
 mod harness;
+mod layout;
 mod report;
 mod s3;
 mod sim;

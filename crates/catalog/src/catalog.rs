@@ -7,6 +7,7 @@ use crate::export::Exporter;
 use crate::object::Oid;
 use crate::persist::{self, Dirty};
 use crate::pins::Pins;
+use crate::snapshots::{Snapshot, Snapshots};
 use crate::state::{RecordPlace, State};
 use crate::types::Identity;
 use arc_swap::ArcSwap;
@@ -43,6 +44,7 @@ pub struct Catalog(Arc<Inner>);
 struct Inner {
     published: Arc<ArcSwap<State>>,
     pins: Arc<Pins>,
+    snapshots: Arc<Snapshots>,
     versions: watch::Receiver<u64>,
     queue: mpsc::Sender<Request>,
     next_id: AtomicU64,
@@ -59,7 +61,7 @@ impl Catalog {
     /// Opens what a data directory holds: the applied state, and the frames of the log after it.
     pub fn open(folder: &DataDir, settings: &Settings, clock: Clock, exporter: Arc<dyn Exporter>) -> Result<Self> {
         let store = StateStore::open(&folder.state())?;
-        let mut state = persist::load(&store)?;
+        let (mut state, mut awaited) = persist::load(&store)?;
         let applied = state.position;
         let mut dirty = Dirty::default();
         let mut replayed = 0_u64;
@@ -67,12 +69,15 @@ impl Catalog {
         let needed = store.needed()?;
         let wal = Wal::recover(&folder.wal(), needed.saturating_sub(1), |frame| {
             for change in crate::change::decode(&frame.payload)? {
-                // Of a frame that is applied already only the records that are not sealed are of interest.
-                if frame.position > applied {
-                    dirty.note(&state, &change);
-                    state.apply(&change, frame.position);
-                } else if matches!(change, Change::Appended(_)) {
-                    state.apply(&change, frame.position);
+                // Of a frame that is applied already only records and rows that are in no file yet are of interest.
+                match &change {
+                    _ if frame.position > applied => {
+                        dirty.note(&state, &change);
+                        state.apply(&change, frame.position);
+                    }
+                    Change::AddRows(rows) if awaited.take(rows) => state.add_rows(rows, frame.position),
+                    Change::Appended(_) => state.apply(&change, frame.position),
+                    _ => {}
                 }
             }
             state.position = state.position.max(frame.position);
@@ -84,6 +89,7 @@ impl Catalog {
             let message = format!("the log ends at frame {ends}, but {applied} is applied already");
             return Err(Error::new(Kind::DataCorrupted, message).hint("Restore the folder wal from a copy."));
         }
+        awaited.check()?;
         let wal = wal.with_file_bytes_max(settings.mebibytes("wal_segment_mb"));
         tracing::info!(position = state.position, replayed, "catalog is open");
         Ok(Self::start(state, wal, store, dirty, clock, exporter))
@@ -120,14 +126,38 @@ impl Catalog {
         };
         std::thread::spawn(move || committer.run(requests));
         let store = Arc::new(Mutex::new(store));
-        let inner =
-            Inner { published, pins, versions, queue, next_id, exporter, counters, clock, store, dirty, wal_keep };
+        let snapshots = Arc::default();
+        let inner = Inner {
+            published,
+            pins,
+            snapshots,
+            versions,
+            queue,
+            next_id,
+            exporter,
+            counters,
+            clock,
+            store,
+            dirty,
+            wal_keep,
+        };
         Catalog(Arc::new(inner))
     }
 
     /// The state as it stands now.
     pub fn state(&self) -> Arc<State> {
         self.0.published.load_full()
+    }
+
+    /// The state as it stands now, for a transaction block: upkeep knows that it is in use.
+    pub fn snapshot(&self) -> Snapshot {
+        self.0.snapshots.take(&self.0.published)
+    }
+
+    /// The state as it stands now, and the position up to which all open blocks see what was added: what upkeep may
+    /// put together.
+    pub fn settled(&self) -> (Arc<State>, u64) {
+        self.0.snapshots.settled(&self.0.published)
     }
 
     /// What lies at these URLs is no longer named by the state of this position, and may go when nobody reads it.
@@ -138,6 +168,11 @@ impl Catalog {
     /// URLs that were retired and that nobody can be reading any more; whoever asks deletes them.
     pub fn free(&self) -> Vec<String> {
         self.0.pins.free()
+    }
+
+    /// The position of the oldest state that anybody uses.
+    pub fn oldest_in_use(&self) -> u64 {
+        self.0.pins.oldest()
     }
 
     /// Tells the position of each new state.
@@ -239,6 +274,8 @@ impl Catalog {
 
 /// The oldest frame that a restart needs: the first after the applied state, or the first of a tail.
 fn oldest_needed(state: &State) -> u64 {
-    let tails = state.streams.values().flat_map(|shards| shards.values()).filter_map(|shard| shard.tail.front());
-    tails.map(|chunk| chunk.position).fold(state.position + 1, u64::min)
+    let shards = state.streams.values().flat_map(|shards| shards.values());
+    let records = shards.filter_map(|shard| shard.tail.front()).map(|chunk| chunk.position);
+    let rows = state.tables.values().flat_map(|table| table.tail.values()).map(|rows| rows.added);
+    records.chain(rows).fold(state.position + 1, u64::min)
 }

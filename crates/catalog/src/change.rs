@@ -1,12 +1,13 @@
 //! Changes: what a transaction asks for, and how a frame of the log holds them.
 //!
-//! A frame is the length of a JSON text, that text, and the bytes of the appended records in the order in which the
-//! text names them.
+//! A frame is the length of a JSON text, that text, and the bytes of the appended records and of tables' rows in the
+//! order in which the text names them.
 
 use crate::object::{Object, Oid};
 use crate::records::Records;
+use crate::rows::Rows;
 use crate::shard::{Segment, ShardSpec};
-use crate::table::DataFile;
+use crate::table::{Analysis, DataFile};
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -38,14 +39,25 @@ pub enum Change {
         /// The files.
         files: Vec<DataFile>,
     },
-    /// Removes files from a table, as of a definition of it.
+    /// Adds rows to a table's tail.
+    AddRows(AddedRows),
+    /// Removes files, and rows of the tail, from a table, as of a definition of it.
     RemoveFiles {
         /// The table.
         table: Oid,
         /// The table's revision that was seen.
         revision: u64,
-        /// The files' numbers.
+        /// The numbers of files, and of what was put into the tail.
         files: Vec<u64>,
+    },
+    /// Files take the place of parts of a table that hold the same rows: what flush and compaction do.
+    Rewrite {
+        /// The table.
+        table: Oid,
+        /// The numbers of files, and of what was put into the tail.
+        parts: Vec<u64>,
+        /// The files.
+        files: Vec<DataFile>,
     },
     /// Records to be put into a stream; the committer gives them shards and places.
     #[serde(skip)]
@@ -78,6 +90,25 @@ pub enum Change {
         column: String,
         /// How many, in all.
         taken: u64,
+    },
+    /// When the changes after it were made. The committer says so where it matters.
+    At {
+        /// In milliseconds of the Unix epoch.
+        ms: i64,
+    },
+    /// What ANALYZE found.
+    Analyzed {
+        /// The table.
+        table: Oid,
+        /// What it found.
+        analysis: Arc<Analysis>,
+    },
+    /// Files that a table had let go of are no longer on the disk.
+    Forget {
+        /// The table.
+        table: Oid,
+        /// The files' numbers.
+        files: Vec<u64>,
     },
     /// A version of a table's Delta log is to be written with exactly these bytes.
     Export {
@@ -126,20 +157,28 @@ pub struct Appended {
     pub records: Option<Records>,
 }
 
+/// Rows for a table's tail.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AddedRows {
+    /// The table.
+    pub table: Oid,
+    /// Their number, given by the catalog.
+    pub id: u64,
+    /// When they came, in milliseconds of the Unix epoch.
+    pub arrival_ms: i64,
+    /// The rows; in a frame they stand behind the text.
+    #[serde(skip)]
+    pub rows: Option<Rows>,
+}
+
 /// Writes the changes of one transaction as a frame.
 pub fn encode(changes: &[Change]) -> Result<Bytes> {
     let text = serde_json::to_vec(changes).map_err(Error::internal)?;
-    let appended = || {
-        changes.iter().filter_map(|change| match change {
-            Change::Appended(appended) => appended.records.as_ref(),
-            _ => None,
-        })
-    };
-    let size = 4 + text.len() + appended().map(Records::encoded_len).sum::<usize>();
+    let size = 4 + text.len() + changes.iter().map(Change::bytes_behind).sum::<usize>();
     let mut frame = BytesMut::with_capacity(size);
     frame.put_u32_le(u32::try_from(text.len()).map_err(|_| too_large())?);
     frame.put_slice(&text);
-    appended().for_each(|records| records.encode(&mut frame));
+    changes.iter().for_each(|change| change.encode_behind(&mut frame));
     Ok(frame.freeze())
 }
 
@@ -152,11 +191,32 @@ pub fn decode(frame: &Bytes) -> Result<Vec<Change>> {
     let mut changes: Vec<Change> = serde_json::from_slice(text).map_err(|error| damaged(&error.to_string()))?;
     let mut rest = frame.slice(end..);
     for change in &mut changes {
-        if let Change::Appended(appended) = change {
-            appended.records = Some(Records::decode(&mut rest)?);
+        match change {
+            Change::Appended(appended) => appended.records = Some(Records::decode(&mut rest)?),
+            Change::AddRows(added) => added.rows = Some(Rows::decode(&mut rest)?),
+            _ => {}
         }
     }
     Ok(changes)
+}
+
+impl Change {
+    /// Bytes of what stands behind the text.
+    fn bytes_behind(&self) -> usize {
+        match self {
+            Change::Appended(appended) => appended.records.as_ref().map_or(0, Records::encoded_len),
+            Change::AddRows(added) => added.rows.as_ref().map_or(0, Rows::encoded_len),
+            _ => 0,
+        }
+    }
+
+    fn encode_behind(&self, frame: &mut BytesMut) {
+        match self {
+            Change::Appended(Appended { records: Some(records), .. }) => records.encode(frame),
+            Change::AddRows(AddedRows { rows: Some(rows), .. }) => rows.encode(frame),
+            _ => {}
+        }
+    }
 }
 
 fn too_large() -> Error {
@@ -168,6 +228,13 @@ fn too_large() -> Error {
 mod tests {
     use super::*;
     use crate::records::RecordsBuilder;
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+
+    fn rows() -> Rows {
+        let values: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
+        let batch = RecordBatch::try_from_iter([("a", values)]).unwrap();
+        Rows::new(&batch.schema(), &[batch]).unwrap()
+    }
 
     #[test]
     fn a_frame_gives_back_its_changes() {
@@ -178,6 +245,7 @@ mod tests {
         };
         let changes = vec![
             appended(0, builder.finish()),
+            Change::AddRows(AddedRows { table: 4, id: 5, arrival_ms: 6, rows: Some(rows()) }),
             Change::Drop { oid: 3, revision: 1 },
             appended(1, RecordsBuilder::default().finish()),
         ];

@@ -1,7 +1,7 @@
 //! The committer: one thread that takes all commits that have queued, makes them frames, and syncs the log once.
 
 use crate::catalog::Receipt;
-use crate::change::{self, Change};
+use crate::change::{self, AddedRows, Change};
 use crate::counters::Counters;
 use crate::export::Exporter;
 use crate::object::{Object, Oid, Relation, RelationKind};
@@ -95,6 +95,9 @@ impl Committer {
             after.apply(&change, position);
             made.push(change);
         };
+        if changes.iter().any(lets_go) {
+            make(Change::At { ms: self.clock.now_ms() }, &mut after, &mut made);
+        }
         for change in changes {
             after.check(&change)?;
             if let Change::Append(append) = &change {
@@ -181,6 +184,11 @@ impl Committer {
     }
 }
 
+/// Whether files may be let go of, which is when their time begins to run.
+fn lets_go(change: &Change) -> bool {
+    matches!(change, Change::RemoveFiles { .. } | Change::Rewrite { .. })
+}
+
 /// The folder of a relation that is dropped.
 fn folder_let_go(before: &State, change: &Change) -> Option<String> {
     let Change::Drop { oid, .. } = change else { return None };
@@ -195,7 +203,7 @@ fn folder_let_go(before: &State, change: &Change) -> Option<String> {
 /// The tables to which these changes add rows.
 fn tables_with_new_rows(changes: &[Change]) -> BTreeSet<Oid> {
     let table = |change: &Change| match change {
-        Change::AddFiles { table, .. } => Some(*table),
+        Change::AddFiles { table, .. } | Change::AddRows(AddedRows { table, .. }) => Some(*table),
         _ => None,
     };
     changes.iter().filter_map(table).collect()
@@ -204,7 +212,9 @@ fn tables_with_new_rows(changes: &[Change]) -> BTreeSet<Oid> {
 /// The tables whose export these changes concern.
 fn touched_tables(changes: &[Change]) -> BTreeSet<Oid> {
     let table = |change: &Change| match change {
-        Change::AddFiles { table, .. } | Change::RemoveFiles { table, .. } => Some(*table),
+        Change::AddFiles { table, .. } | Change::RemoveFiles { table, .. } | Change::Rewrite { table, .. } => {
+            Some(*table)
+        }
         Change::Put(object) => match object.as_ref() {
             Object::Relation(Relation { oid, kind: RelationKind::Table(_), .. }) => Some(*oid),
             _ => None,

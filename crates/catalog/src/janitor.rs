@@ -1,22 +1,28 @@
-//! The janitor: removes the objects that the state has let go of, once nobody can be reading them.
+//! The janitor: removes the objects that the state has let go of, once nobody can be reading them; files of tables only
+//! when others, who read the tables' logs, have had their time too.
 
 use crate::catalog::Catalog;
+use crate::change::Change;
 use crate::object::{Oid, Relation, RelationKind};
+use crate::table::GoneFile;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate_core::Result;
-use tidegate_storage::Stores;
+use tidegate_core::{Result, Settings};
+use tidegate_storage::{Stores, fault};
 use tokio_util::sync::CancellationToken;
 
 /// How often it looks.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// Most files that one look takes from a table.
+const FILES_MAX: usize = 1000;
 /// The folders in which each object has one, called by its number.
 const FOLDERS: [&str; 2] = ["tables", "streams"];
 
 /// Removes what is no longer needed below one folder.
 pub struct Janitor {
     catalog: Catalog,
+    settings: Settings,
     stores: Arc<Stores>,
     root: String,
     /// Numbers from this one on are given to objects that may not be committed yet.
@@ -25,9 +31,9 @@ pub struct Janitor {
 
 impl Janitor {
     /// For the folder of this URL, which has no slash at its end. To be made before the first object is.
-    pub fn new(catalog: Catalog, stores: Arc<Stores>, root: String) -> Self {
+    pub fn new(settings: Settings, catalog: Catalog, stores: Arc<Stores>, root: String) -> Self {
         let known_below = catalog.state().next_id;
-        Janitor { catalog, stores, root, known_below }
+        Janitor { settings, catalog, stores, root, known_below }
     }
 
     /// Removes what an earlier run of the server left behind, and then what this one lets go of, until the token is
@@ -40,7 +46,31 @@ impl Janitor {
             for url in self.catalog.free() {
                 self.remove(&url).await;
             }
+            if let Err(error) = self.remove_gone().await {
+                tracing::warn!(%error, "files that tables have let go of could not be removed");
+            }
         }
+    }
+
+    /// Removes the files of tables whose retention has ended and that no state in use names.
+    async fn remove_gone(&self) -> Result<()> {
+        let until_ms = self.catalog.clock().now_ms() - self.settings.whole("deleted_file_retention_ms");
+        let (state, oldest) = (self.catalog.state(), self.catalog.oldest_in_use());
+        for (relation, location) in state.relations().filter_map(table) {
+            let Some(files) = state.files(relation.oid) else { continue };
+            let is_due = |gone: &GoneFile| gone.since_ms <= until_ms && gone.position <= oldest;
+            let due: Vec<_> = files.gone.iter().filter(|(_, gone)| is_due(gone)).take(FILES_MAX).collect();
+            if due.is_empty() {
+                continue;
+            }
+            for (_, gone) in &due {
+                self.stores.remove(&format!("{location}/{}", gone.path)).await?;
+            }
+            fault::point("table.removed")?;
+            let files = due.into_iter().map(|(id, _)| *id).collect();
+            self.catalog.commit(vec![Change::Forget { table: relation.oid, files }]).await?;
+        }
+        Ok(())
     }
 
     /// Removes what was dropped, or never committed, before the server was killed: folders of objects, and files of tables.
@@ -57,7 +87,8 @@ impl Janitor {
         }
         for (relation, location) in state.relations().filter_map(table) {
             let files = state.files(relation.oid).cloned().unwrap_or_default();
-            let listed: HashSet<&str> = files.files.values().map(|file| file.path.as_str()).collect();
+            let gone = files.gone.values().map(|file| file.path.as_str());
+            let listed: HashSet<&str> = files.files.values().map(|file| file.path.as_str()).chain(gone).collect();
             for name in self.stores.names(location).await? {
                 if number(&name).is_some_and(|id| id < self.known_below) && !listed.contains(name.as_str()) {
                     self.remove(&format!("{location}/{name}")).await;

@@ -8,7 +8,7 @@
 //!    their places, and renders the exports of the tables touched.
 //! 3. All that has queued is one write and one sync of the log; then the new state is published and all are answered.
 //! 4. Every few seconds the entries that changed are written to the key-value store with the position they stand for.
-//! 5. On start that is read, and the frames after it are replayed; the tails of streams come from the log alone.
+//! 5. On start that is read, and the frames after it are replayed; the tails of streams and tables come from the log alone.
 
 mod batch;
 mod catalog;
@@ -25,7 +25,9 @@ mod pins;
 mod records;
 mod resource;
 mod rounds;
+mod rows;
 mod shard;
+mod snapshots;
 mod state;
 mod table;
 mod table_spec;
@@ -37,7 +39,7 @@ pub use batch::{
     JobSpec, JobState, JobStatus, Mount, ProcessMark, Retry, RetryRule, Runner, Ulimit,
 };
 pub use catalog::{Catalog, Receipt};
-pub use change::{Append, Appended, Change};
+pub use change::{AddedRows, Append, Appended, Change};
 pub use continuous::{ContinuousQuery, ContinuousSpec, ContinuousState, LateRecord, Window};
 pub use counters::{Counter, Counters};
 pub use encoding::Encoding;
@@ -47,9 +49,11 @@ pub use object::*;
 pub use records::{APPEND_BYTES_MAX, RecordRef, Records, RecordsBuilder};
 pub use resource::Resource;
 pub use rounds::{Backoff, Rounds, Turn, Turns};
+pub use rows::{Rows, compact};
 pub use shard::{Chunk, SHARDS_MAX, Segment, Shard, ShardSpec, even_shards};
+pub use snapshots::Snapshot;
 pub use state::{RecordPlace, State};
-pub use table::{DataFile, TableFiles};
+pub use table::{Analysis, DataFile, GoneFile, Part, TableFiles, TailRows};
 pub use table_spec::{Constraint, ConstraintKind, DistStyle, SortKey, TableSpec};
 pub use transaction::Transaction;
 pub use types::{Column, Identity, PG_TYPE_KEY, SqlType, arrow_schema, file_schema};

@@ -1,14 +1,15 @@
 //! The state as entries of the key-value store: which entry a change touches, and what it holds.
 //!
-//! The tails of streams are not among them: they lie in the log until they are sealed.
+//! The tails of streams and tables are not among them: they lie in the log until they are in files. Of a table's tail an
+//! entry says which of the log's rows still belong to it.
 
-use crate::change::Change;
+use crate::change::{AddedRows, Change};
 use crate::object::{Object, Oid};
 use crate::shard::{Segment, Shard, ShardHead};
 use crate::state::State;
-use crate::table::{DataFile, TableFiles};
-use serde::Serialize;
+use crate::table::{Analysis, DataFile, GoneFile, TableFiles};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ enum Key {
     Object(Oid),
     Table(Oid),
     File(Oid, u64),
+    Rows(Oid, u64),
+    Gone(Oid, u64),
     Export(Oid, u64),
     Counted(Oid),
     Shard(Oid, u32),
@@ -35,6 +38,8 @@ impl fmt::Display for Key {
             Key::Object(oid) => write!(f, "o/{oid}"),
             Key::Table(oid) => write!(f, "t/{oid}"),
             Key::File(oid, id) => write!(f, "t/{oid}/f/{id}"),
+            Key::Rows(oid, id) => write!(f, "t/{oid}/r/{id}"),
+            Key::Gone(oid, id) => write!(f, "t/{oid}/g/{id}"),
             Key::Export(oid, version) => write!(f, "t/{oid}/x/{version}"),
             Key::Counted(oid) => write!(f, "t/{oid}/n"),
             Key::Shard(oid, shard) => write!(f, "u/{oid}/{shard}"),
@@ -51,6 +56,8 @@ impl Key {
             ["o", oid] => Some(Key::Object(oid.parse().ok()?)),
             ["t", oid] => Some(Key::Table(oid.parse().ok()?)),
             ["t", oid, "f", id] => Some(Key::File(oid.parse().ok()?, id.parse().ok()?)),
+            ["t", oid, "r", id] => Some(Key::Rows(oid.parse().ok()?, id.parse().ok()?)),
+            ["t", oid, "g", id] => Some(Key::Gone(oid.parse().ok()?, id.parse().ok()?)),
             ["t", oid, "x", version] => Some(Key::Export(oid.parse().ok()?, version.parse().ok()?)),
             ["t", oid, "n"] => Some(Key::Counted(oid.parse().ok()?)),
             ["u", oid, shard] => Some(Key::Shard(oid.parse().ok()?, shard.parse().ok()?)),
@@ -66,8 +73,12 @@ impl Key {
         match self {
             Key::NextId => json(Some(&state.next_id)),
             Key::Object(oid) => json(state.object(*oid)),
-            Key::Table(oid) => json(state.files(*oid).map(|table| table.version).as_ref()),
+            Key::Table(oid) => json(state.files(*oid).map(|table| TableHead::of(table)).as_ref()),
             Key::File(oid, id) => json(state.files(*oid).and_then(|table| table.files.get(id))),
+            Key::Rows(oid, id) => {
+                json(state.files(*oid).and_then(|table| table.tail.get(id)).map(|rows| rows.added).as_ref())
+            }
+            Key::Gone(oid, id) => json(state.files(*oid).and_then(|table| table.gone.get(id))),
             Key::Export(oid, version) => json(state.files(*oid).and_then(|table| table.outbox.get(version))),
             Key::Counted(oid) => json(counted_of(state, *oid).as_ref()),
             Key::Shard(oid, shard) => json(state.shard(*oid, *shard).map(|shard| shard.head()).as_ref()),
@@ -76,7 +87,7 @@ impl Key {
     }
 
     /// Puts an entry's value into a state. Keys come in order, so what an entry belongs to is there already.
-    fn load(&self, state: &mut State, value: &[u8]) -> Result<()> {
+    fn load(&self, state: &mut State, awaited: &mut Awaited, value: &[u8]) -> Result<()> {
         match self {
             Key::NextId => state.next_id = self.read(value)?,
             Key::Object(_) => {
@@ -84,12 +95,19 @@ impl Key {
                 state.apply(&Change::Put(object), 0);
             }
             Key::Table(oid) => {
-                let version = self.read(value)?;
-                state.tables.insert(*oid, Arc::new(TableFiles { version, ..TableFiles::default() }));
+                let head: TableHead = self.read(value)?;
+                state.tables.insert(*oid, Arc::new(head.table()));
             }
             Key::File(oid, _) => {
                 let file: DataFile = self.read(value)?;
-                state.apply(&Change::AddFiles { table: *oid, files: vec![file] }, 0);
+                state.on_table(*oid, |table| drop(table.files.insert(file.id, Arc::new(file))));
+            }
+            Key::Gone(oid, id) => {
+                let gone: GoneFile = self.read(value)?;
+                state.on_table(*oid, |table| drop(table.gone.insert(*id, Arc::new(gone))));
+            }
+            Key::Rows(oid, id) => {
+                awaited.0.insert((*oid, *id), self.read(value)?);
             }
             Key::Export(oid, version) => {
                 let text: Arc<str> = self.read(value)?;
@@ -133,6 +151,51 @@ fn json<T: Serialize>(value: Option<&T>) -> Result<Option<Vec<u8>>> {
     value.map(|value| serde_json::to_vec(value).map_err(Error::internal)).transpose()
 }
 
+/// What is stored of a table beside its parts.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum TableHead {
+    /// Its version alone, as it once was.
+    Version(u64),
+    Whole {
+        version: u64,
+        changed: u64,
+        analysis: Option<Arc<Analysis>>,
+    },
+}
+
+impl TableHead {
+    fn of(table: &TableFiles) -> Self {
+        TableHead::Whole { version: table.version, changed: table.changed, analysis: table.analysis.clone() }
+    }
+
+    fn table(self) -> TableFiles {
+        let (version, changed, analysis) = match self {
+            TableHead::Version(version) => (version, 0, None),
+            TableHead::Whole { version, changed, analysis } => (version, changed, analysis),
+        };
+        TableFiles { version, changed, analysis, ..TableFiles::default() }
+    }
+}
+
+/// Rows of tables' tails that the log is to give back, with the frame that holds them.
+#[derive(Debug, Default)]
+pub struct Awaited(BTreeMap<(Oid, u64), u64>);
+
+impl Awaited {
+    /// Whether these rows still belong to their table. They are awaited no longer.
+    pub fn take(&mut self, rows: &AddedRows) -> bool {
+        self.0.remove(&(rows.table, rows.id)).is_some()
+    }
+
+    /// XX001 when the log did not have all of them.
+    pub fn check(&self) -> Result<()> {
+        let Some(((table, _), frame)) = self.0.first_key_value() else { return Ok(()) };
+        let message = format!("frame {frame} of the log is gone, which holds rows of table {table}");
+        Err(Error::new(Kind::DataCorrupted, message).hint("Restore the folder wal from a copy."))
+    }
+}
+
 /// The entries that changes have touched since they were last written.
 #[derive(Debug, Default)]
 pub struct Dirty(BTreeSet<Key>);
@@ -151,8 +214,21 @@ impl Dirty {
                 self.0.extend([Key::NextId, Key::Table(*table)]);
                 self.0.extend(files.iter().map(|file| Key::File(*table, file.id)));
             }
-            Change::RemoveFiles { table, files, .. } => self.0.extend(files.iter().map(|id| Key::File(*table, *id))),
-            Change::Append(_) => {}
+            Change::AddRows(added) => {
+                self.0.extend([Key::NextId, Key::Table(added.table), Key::Rows(added.table, added.id)]);
+            }
+            Change::RemoveFiles { table, files, .. } => {
+                self.0.insert(Key::Table(*table));
+                self.note_parts(*table, files);
+            }
+            Change::Analyzed { table, .. } => self.0.extend([Key::Table(*table)]),
+            Change::Rewrite { table, parts, files } => {
+                self.note_parts(*table, parts);
+                self.0.insert(Key::NextId);
+                self.0.extend(files.iter().map(|file| Key::File(*table, file.id)));
+            }
+            Change::Append(_) | Change::At { .. } => {}
+            Change::Forget { table, files } => self.0.extend(files.iter().map(|id| Key::Gone(*table, *id))),
             Change::Appended(appended) => {
                 self.0.insert(Key::Shard(appended.stream, appended.shard));
             }
@@ -173,11 +249,19 @@ impl Dirty {
         }
     }
 
+    /// Parts that go: of the table or of what came since, in a file or not.
+    fn note_parts(&mut self, table: Oid, parts: &[u64]) {
+        self.0
+            .extend(parts.iter().flat_map(|id| [Key::File(table, *id), Key::Rows(table, *id), Key::Gone(table, *id)]));
+    }
+
     fn note_drop(&mut self, before: &State, oid: Oid) {
         self.0.insert(Key::Object(oid));
         if let Some(table) = before.files(oid) {
             self.0.extend([Key::Table(oid), Key::Counted(oid)]);
             self.0.extend(table.files.keys().map(|id| Key::File(oid, *id)));
+            self.0.extend(table.gone.keys().map(|id| Key::Gone(oid, *id)));
+            self.0.extend(table.tail.keys().map(|id| Key::Rows(oid, *id)));
             self.0.extend(table.outbox.keys().map(|version| Key::Export(oid, *version)));
         }
         for shard in before.shards(oid) {
@@ -219,21 +303,29 @@ impl Dirty {
     }
 }
 
-/// Reads the state as it was last written.
-pub fn load(store: &StateStore) -> Result<State> {
-    let mut state = State::initial();
+/// Reads the state as it was last written, and which rows it wants from the log.
+pub fn load(store: &StateStore) -> Result<(State, Awaited)> {
+    let (mut state, mut awaited) = (State::initial(), Awaited::default());
     store.load(|key, value| {
         let unknown =
             || Error::new(Kind::DataCorrupted, format!("the state holds an entry \"{key}\" that is not known"));
-        Key::parse(key).ok_or_else(unknown)?.load(&mut state, value)
+        Key::parse(key).ok_or_else(unknown)?.load(&mut state, &mut awaited, value)
     })?;
     state.position = store.applied()?;
-    Ok(state)
+    Ok((state, awaited))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tables_of_older_directories_are_read() {
+        let read = |text: &str| serde_json::from_str::<TableHead>(text).unwrap().table();
+        assert_eq!(read("7"), TableFiles { version: 7, ..TableFiles::default() });
+        let table = TableFiles { version: 7, changed: 9, analysis: Some(Arc::default()), ..TableFiles::default() };
+        assert_eq!(read(&serde_json::to_string(&TableHead::of(&table)).unwrap()), table);
+    }
 
     #[test]
     fn keys_are_read_back() {
@@ -242,6 +334,8 @@ mod tests {
             Key::Object(1),
             Key::Table(2),
             Key::File(2, 3),
+            Key::Rows(2, 5),
+            Key::Gone(2, 6),
             Key::Export(2, 4),
             Key::Counted(2),
             Key::Shard(5, 6),

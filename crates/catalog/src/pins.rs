@@ -25,13 +25,16 @@ impl Pins {
         self.retired.lock().extend(urls.into_iter().map(|url| (position, url)));
     }
 
+    /// The position of the oldest state in use.
+    pub fn oldest(&self) -> u64 {
+        let mut states = self.states.lock();
+        states.retain(|(_, state)| state.strong_count() > 0);
+        states.iter().map(|(position, _)| *position).min().unwrap_or(u64::MAX)
+    }
+
     /// Takes the URLs that no state in use can name any more.
     pub fn free(&self) -> Vec<String> {
-        let oldest = {
-            let mut states = self.states.lock();
-            states.retain(|(_, state)| state.strong_count() > 0);
-            states.iter().map(|(position, _)| *position).min().unwrap_or(u64::MAX)
-        };
+        let oldest = self.oldest();
         let mut retired = self.retired.lock();
         let (free, kept) = retired.drain(..).partition(|(position, _)| *position <= oldest);
         *retired = kept;

@@ -3,13 +3,13 @@
 //! Cloning is cheap (persistent maps); a transaction works on a clone of its own, a running query keeps the one it was
 //! planned on.
 
-use crate::change::{Append, Appended, Change};
+use crate::change::{AddedRows, Append, Appended, Change};
 use crate::object::{
     ADMIN, Consumer, Credential, Object, Oid, PUBLIC, Relation, RelationKind, Schema, Space, StreamSpec, User,
 };
 use crate::records::RecordsBuilder;
 use crate::shard::{Chunk, Shard};
-use crate::table::TableFiles;
+use crate::table::{DataFile, TableFiles, TailRows};
 use crate::table_spec::TableSpec;
 use imbl::OrdMap;
 use std::collections::BTreeMap;
@@ -31,8 +31,12 @@ pub struct State {
     /// Objects by number.
     pub(crate) objects: OrdMap<Oid, Arc<Object>>,
     pub(crate) names: OrdMap<(Space, String), Oid>,
-    /// Files of tables.
+    /// Parts of tables.
     pub(crate) tables: OrdMap<Oid, Arc<TableFiles>>,
+    /// When the changes were made that are being applied, in milliseconds of the Unix epoch.
+    pub(crate) at_ms: i64,
+    /// Memory that the tails of all tables take.
+    pub(crate) tail_bytes: usize,
     /// Shards of streams.
     pub(crate) streams: OrdMap<Oid, OrdMap<u32, Arc<Shard>>>,
     /// The next number for an object or a file.
@@ -131,9 +135,19 @@ impl State {
         }
     }
 
-    /// A table's files.
+    /// A table's files and its tail.
     pub fn files(&self, table: Oid) -> Option<&Arc<TableFiles>> {
         self.tables.get(&table)
+    }
+
+    /// Files and tails of all tables, by their numbers.
+    pub fn all_files(&self) -> impl Iterator<Item = (Oid, &Arc<TableFiles>)> {
+        self.tables.iter().map(|(oid, files)| (*oid, files))
+    }
+
+    /// Memory that the tails of all tables take.
+    pub fn table_tail_bytes(&self) -> usize {
+        self.tail_bytes
     }
 
     /// A stream's shards, by number.
@@ -168,11 +182,17 @@ impl State {
                 Some(object) if object.revision() == *revision => Ok(()),
                 _ => Err(conflict("an object that is dropped has been changed by another transaction")),
             },
-            Change::AddFiles { table, .. } => match self.tables.contains_key(table) {
-                true => Ok(()),
-                false => Err(conflict("the table has been dropped by another transaction")),
-            },
+            Change::AddFiles { table, .. } | Change::AddRows(AddedRows { table, .. }) => {
+                match self.tables.contains_key(table) {
+                    true => Ok(()),
+                    false => Err(conflict("the table has been dropped by another transaction")),
+                }
+            }
             Change::RemoveFiles { table, revision, files } => self.check_removal(*table, *revision, files),
+            Change::Rewrite { table, parts, .. } => match self.files(*table) {
+                Some(files) if parts.iter().all(|part| files.has(*part)) => Ok(()),
+                _ => Err(conflict("what was to be rewritten has been changed meanwhile")),
+            },
             Change::Append(Append { stream, .. }) | Change::AddShards { stream, .. } => match self.stream(*stream) {
                 Some(_) => Ok(()),
                 None => Err(Error::new(Kind::UndefinedTable, "the stream has been dropped by another transaction")),
@@ -185,7 +205,13 @@ impl State {
                 Some(_) => Ok(()),
                 None => Err(conflict("the stream has been dropped")),
             },
-            Change::Appended(_) | Change::Counted { .. } | Change::Export { .. } | Change::Exported { .. } => Ok(()),
+            Change::Appended(_)
+            | Change::Counted { .. }
+            | Change::At { .. }
+            | Change::Analyzed { .. }
+            | Change::Forget { .. }
+            | Change::Export { .. }
+            | Change::Exported { .. } => Ok(()),
         }
     }
 
@@ -209,7 +235,7 @@ impl State {
     fn check_removal(&self, table: Oid, revision: u64, files: &[u64]) -> Result<()> {
         let live = self.files(table).filter(|_| self.relation(table).is_some_and(|r| r.revision == revision));
         match live {
-            Some(live) if files.iter().all(|file| live.files.contains_key(file)) => Ok(()),
+            Some(live) if files.iter().all(|file| live.has(*file)) => Ok(()),
             _ => Err(conflict("could not serialize access due to a concurrent update")),
         }
     }
@@ -265,14 +291,26 @@ impl State {
                 let shards = shards.iter().map(|spec| (spec.number, Arc::new(Shard::new(spec.clone()))));
                 self.streams.insert(*stream, shards.collect());
             }
-            Change::AddFiles { table, files } => self.on_table(*table, |table| {
-                table.files.extend(files.iter().map(|file| (file.id, Arc::new(file.clone()))));
-            }),
-            Change::RemoveFiles { table, files, .. } => self.on_table(*table, |table| {
-                files.iter().for_each(|file| {
-                    table.files.remove(file);
-                });
-            }),
+            Change::AddFiles { table, files } => {
+                self.add_files(*table, files, position);
+                self.note_changed(*table, files.iter().map(|file| file.rows).sum());
+            }
+            Change::AddRows(added) => {
+                self.add_rows(added, position);
+                let rows = added.rows.as_ref().map_or(0, |rows| rows.batch().num_rows());
+                self.note_changed(added.table, rows as u64);
+            }
+            Change::RemoveFiles { table, files, .. } => {
+                let before = self.files(*table).map_or(0, |table| table.rows());
+                self.remove_parts(*table, files, position);
+                let after = self.files(*table).map_or(0, |table| table.rows());
+                self.note_changed(*table, before - after);
+                self.on_table(*table, |table| table.removed = position);
+            }
+            Change::Rewrite { table, parts, files } => {
+                let added = self.remove_parts(*table, parts, position);
+                self.add_files(*table, files, added);
+            }
             // Readable, and given a place, only by its `Appended`.
             Change::Append(_) => {}
             Change::Appended(Appended { stream, shard, first, arrival_ms, records }) => {
@@ -291,6 +329,13 @@ impl State {
                 let known = table.counted.get(column).copied().unwrap_or(0);
                 table.counted.insert(column.clone(), known.max(*taken));
             }),
+            Change::Analyzed { table, analysis } => {
+                self.on_table(*table, |table| table.analysis = Some(Arc::clone(analysis)));
+            }
+            Change::At { ms } => self.at_ms = *ms,
+            Change::Forget { table, files } => self.on_table(*table, |table| {
+                files.iter().for_each(|file| drop(table.gone.remove(file)));
+            }),
             Change::Export { table, version, text } => self.on_table(*table, |table| {
                 table.outbox.insert(*version, Arc::clone(text));
                 table.version = table.version.max(*version + 1);
@@ -304,9 +349,35 @@ impl State {
                 }
             }),
         }
-        if let Change::AddFiles { files, .. } = change {
-            self.next_id = files.iter().fold(self.next_id, |next, file| next.max(file.id + 1));
-        }
+    }
+
+    fn add_files(&mut self, table: Oid, files: &[DataFile], added: u64) {
+        self.on_table(table, |table| {
+            table.files.extend(files.iter().map(|file| (file.id, Arc::new(DataFile { added, ..file.clone() }))));
+        });
+        self.next_id = files.iter().fold(self.next_id, |next, file| next.max(file.id + 1));
+    }
+
+    /// Puts rows into a table's tail, which may have had them before a start.
+    pub(crate) fn add_rows(&mut self, added: &AddedRows, position: u64) {
+        let AddedRows { table, id, arrival_ms, rows: Some(rows) } = added else { return };
+        let (batch, bytes) = (rows.batch().clone(), rows.bytes());
+        let tail = TailRows { id: *id, added: position, arrival_ms: *arrival_ms, batch, bytes };
+        self.on_table(*table, |table| table.add_rows(tail));
+        self.next_id = self.next_id.max(id + 1);
+    }
+
+    fn note_changed(&mut self, table: Oid, rows: u64) {
+        self.on_table(table, |table| table.changed += rows);
+    }
+
+    /// Gives the last frame that added any of them.
+    fn remove_parts(&mut self, table: Oid, parts: &[u64], position: u64) -> u64 {
+        let (mut added, at_ms) = (0, self.at_ms);
+        self.on_table(table, |table| {
+            added = parts.iter().filter_map(|part| table.remove(*part, position, at_ms)).max().unwrap_or(0);
+        });
+        added
     }
 
     fn put(&mut self, object: Arc<Object>) {
@@ -328,7 +399,9 @@ impl State {
         if let Some(object) = self.objects.remove(&oid) {
             self.names.remove(&(object.space(), object.name().to_string()));
         }
-        self.tables.remove(&oid);
+        if let Some(table) = self.tables.remove(&oid) {
+            self.tail_bytes -= table.tail_bytes();
+        }
         self.streams.remove(&oid);
         let readers = self.objects.values().filter(|object| object.space() == Space::Consumer(oid));
         for reader in readers.map(|object| object.oid()).collect::<Vec<_>>() {
@@ -336,9 +409,11 @@ impl State {
         }
     }
 
-    fn on_table(&mut self, table: Oid, change: impl FnOnce(&mut TableFiles)) {
+    pub(crate) fn on_table(&mut self, table: Oid, change: impl FnOnce(&mut TableFiles)) {
         if let Some(table) = self.tables.get_mut(&table) {
+            let before = table.tail_bytes();
             change(Arc::make_mut(table));
+            self.tail_bytes = self.tail_bytes - before + table.tail_bytes();
         }
     }
 
@@ -367,7 +442,6 @@ mod tests {
     use super::*;
     use crate::object::{RecordFormat, Setting};
     use crate::shard::even_shards;
-    use crate::table::DataFile;
 
     fn relation(oid: Oid, name: &str, revision: u64, kind: RelationKind) -> Change {
         let relation = Relation {
@@ -390,7 +464,7 @@ mod tests {
     }
 
     fn file(id: u64) -> DataFile {
-        DataFile { id, path: format!("{id}.parquet"), rows: 1, bytes: 1, created_ms: 0 }
+        DataFile::new(id, format!("{id}.parquet"), 1, 1, 0)
     }
 
     fn done(state: &mut State, change: Change) {

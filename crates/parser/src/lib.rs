@@ -74,6 +74,6 @@ pub use statement::{Statement, parse, parse_expression, parse_one, parse_query};
 pub use stream::{AlterStream, AlterStreamAction, CreateStream, DropStream};
 pub use system::AlterSystem;
 pub use unload::{Unload, UnloadOptions};
-pub use upkeep::{Analyze, Vacuum};
+pub use upkeep::{Analyze, Vacuum, VacuumMode};
 pub use user::{AlterUser, CreateUser, DropUser, UserOptions};
 pub use window::{WindowClause, windows_of};

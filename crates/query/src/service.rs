@@ -44,6 +44,11 @@ pub trait Service: Send + Sync {
         Ok(None)
     }
 
+    /// Puts what only the log holds into files: CHECKPOINT.
+    async fn checkpoint(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Functions that it performs, by schema and name.
     fn procedures(&self) -> &'static [(&'static str, &'static str)] {
         &[]

@@ -7,7 +7,7 @@ use crate::scope::Scope;
 use crate::service::{self, TableSink};
 use datafusion::execution::SendableRecordBatchStream;
 use std::sync::Arc;
-use tidegate_catalog::{Change, ContinuousQuery, Relation, State, Transaction};
+use tidegate_catalog::{AddedRows, Change, ContinuousQuery, Relation, State, Transaction};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{ast, name_parts};
 
@@ -29,7 +29,9 @@ pub struct Work<'a> {
 /// 42809 when a statement would change the rows of a materialized view: its query does.
 pub fn refuse_views(state: &State, changes: &[Change]) -> Result<()> {
     let touched = changes.iter().filter_map(|change| match change {
-        Change::AddFiles { table, .. } | Change::RemoveFiles { table, .. } => Some(*table),
+        Change::AddFiles { table, .. }
+        | Change::AddRows(AddedRows { table, .. })
+        | Change::RemoveFiles { table, .. } => Some(*table),
         _ => None,
     });
     for table in touched {

@@ -13,7 +13,7 @@ use tidegate_query::stream_sql::{RecordCodec, StreamService};
 use tidegate_query::{ChunkWork, Engine, Service, Spread};
 use tidegate_storage::{DataDir, Egress, Stores};
 use tidegate_stream::Streams;
-use tidegate_warehouse::{CopyWork, DeltaLog, UnloadWork, Warehouse};
+use tidegate_warehouse::{CopyWork, DeltaLog, Keeper, UnloadWork, Warehouse};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +31,7 @@ pub struct Parts {
     pub cluster: Cluster,
     continuous: Continuous,
     jobs: Jobs,
+    keeper: Keeper,
     janitor: Arc<Janitor>,
 }
 
@@ -39,12 +40,12 @@ impl Parts {
     pub fn open(directory: &DataDir, settings: &Settings, sql: SocketAddr, cluster: SocketAddr) -> Result<Self> {
         let (clock, rng) = (Clock::system(), Rng::system());
         let stores = Arc::new(Stores::within(Egress::of(settings)));
-        let exporter = Arc::new(DeltaLog::new(Arc::clone(&stores), clock.clone()));
+        let exporter = Arc::new(DeltaLog::new(settings.clone(), Arc::clone(&stores), clock.clone()));
         let catalog = Catalog::open(directory, settings, clock, exporter)?;
         restore_settings(&catalog.state(), settings);
         let streams = Streams::new(settings.clone(), catalog.clone(), Arc::clone(&stores), Arc::new(RecordCodec));
         let objects = objects_url(directory)?;
-        let janitor = Arc::new(Janitor::new(catalog.clone(), Arc::clone(&stores), objects.clone()));
+        let janitor = Arc::new(Janitor::new(settings.clone(), catalog.clone(), Arc::clone(&stores), objects.clone()));
         let cluster =
             Cluster::new(settings, cluster, Arc::clone(&stores), catalog.clock().clone(), rng.clone(), works())?;
         let spread = Some(Arc::new(cluster.clone()) as Arc<dyn Spread>);
@@ -52,6 +53,7 @@ impl Parts {
         let deliveries = Deliveries::new(engine.clone());
         let continuous = Continuous::new(engine.clone());
         let jobs = Jobs::new(engine.clone(), directory.batch(), sql);
+        let keeper = Keeper::new(engine.clone());
         let services: Vec<Arc<dyn Service>> = vec![
             Arc::new(StreamService::new(streams.clone())),
             Arc::new(DeliveryService::new(deliveries.clone())),
@@ -60,10 +62,10 @@ impl Parts {
             Arc::new(ClusterService::new(cluster.clone())),
             Arc::new(ContinuousService::new(continuous.clone())),
             Arc::new(LakeService),
-            Arc::new(Warehouse),
+            Arc::new(Warehouse::new(keeper.clone())),
         ];
         engine.plug(services);
-        Ok(Parts { catalog, engine, streams, deliveries, cluster, continuous, jobs, janitor })
+        Ok(Parts { catalog, engine, streams, deliveries, cluster, continuous, jobs, keeper, janitor })
     }
 
     /// Starts what works on its own until the token is cancelled.
@@ -79,6 +81,7 @@ impl Parts {
             tokio::spawn(self.deliveries.clone().run(shutdown.clone())),
             tokio::spawn(self.continuous.clone().run(shutdown.clone())),
             tokio::spawn(self.jobs.clone().run(shutdown.clone())),
+            tokio::spawn(self.keeper.clone().run(shutdown.clone())),
             tokio::spawn(Arc::clone(&self.janitor).run(shutdown.clone())),
         ]
     }

@@ -2,6 +2,7 @@
 //!
 //! Protocol: https://github.com/delta-io/delta/blob/master/PROTOCOL.md
 
+use crate::checkpoint;
 use async_trait::async_trait;
 use bytes::Bytes;
 use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload};
@@ -9,12 +10,15 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
-use tidegate_catalog::{Change, Column, DataFile, Exporter, Oid, Relation, SqlType, State, TableSpec};
-use tidegate_core::{Clock, Error, Kind, Result};
-use tidegate_storage::{Place, S3Access, Stores, object_error};
+use tidegate_catalog::{
+    Change, Column, DataFile, Exporter, GoneFile, Oid, Relation, SqlType, State, TableFiles, TableSpec,
+};
+use tidegate_core::{Clock, Error, Kind, Result, Settings};
+use tidegate_storage::{Place, S3Access, Stores, fault, object_error};
 
 /// Writes `_delta_log` beside the files of each managed table.
 pub struct DeltaLog {
+    settings: Settings,
     stores: Arc<Stores>,
     clock: Clock,
     // One writer for each table at a time: versions must appear in order.
@@ -23,8 +27,18 @@ pub struct DeltaLog {
 
 impl DeltaLog {
     /// Over the server's stores.
-    pub fn new(stores: Arc<Stores>, clock: Clock) -> Self {
-        DeltaLog { stores, clock, writing: Mutex::default() }
+    pub fn new(settings: Settings, stores: Arc<Stores>, clock: Clock) -> Self {
+        DeltaLog { settings, stores, clock, writing: Mutex::default() }
+    }
+
+    /// Writes what holds at a table's last version, and removes what lies long before.
+    async fn checkpoint(&self, relation: &Relation, spec: &TableSpec, files: &TableFiles, version: u64) -> Result<()> {
+        let mut actions = vec![protocol(relation, spec), metadata(relation, spec)];
+        actions.extend(files.files.values().map(|file| add(file, false)));
+        actions.extend(files.gone.values().map(|gone| removed(gone)));
+        checkpoint::write(&self.stores, &spec.location, version, &actions).await?;
+        let retention_ms = self.settings.whole("delta_log_retention_ms");
+        checkpoint::clean(&self.stores, &spec.location, self.clock.now_ms() - retention_ms).await
     }
 
     async fn put(&self, location: &str, version: u64, text: &str) -> Result<()> {
@@ -62,16 +76,14 @@ impl Exporter for DeltaLog {
         if old.is_none_or(|(old, _)| old.columns != relation.columns || old.name != relation.name) {
             actions.push(metadata(relation, spec));
         }
+        let (known, live) = (before.files(table).cloned().unwrap_or_default(), after.files(table));
+        // What came and went in the same commit is in neither list.
+        let is_live = |id: &u64| live.is_some_and(|live| live.files.contains_key(id));
         for change in changes {
-            match change {
-                Change::AddFiles { table: own, files } if *own == table => actions.extend(files.iter().map(add)),
-                Change::RemoveFiles { table: own, files, .. } if *own == table => {
-                    let known = before.files(table);
-                    let files = files.iter().filter_map(|id| known.and_then(|known| known.files.get(id)));
-                    actions.extend(files.map(|file| remove(file, now_ms)));
-                }
-                _ => {}
-            }
+            let Some(FileChange { gone, new, data_change }) = FileChange::of(change, table, &known) else { continue };
+            let gone = gone.iter().filter(|id| !is_live(id)).filter_map(|id| known.files.get(id));
+            actions.extend(gone.map(|file| remove(file, now_ms, data_change)));
+            actions.extend(new.iter().filter(|file| is_live(&file.id)).map(|file| add(file, data_change)));
         }
         if actions.is_empty() {
             return Ok(None);
@@ -85,13 +97,43 @@ impl Exporter for DeltaLog {
     async fn write(&self, table: Oid, state: &State) -> Result<Option<u64>> {
         let lock = Arc::clone(self.writing.lock().entry(table).or_default());
         let _own = lock.lock().await;
-        let (Some((_, spec)), Some(files)) = (state.table(table), state.files(table)) else { return Ok(None) };
+        let (Some((relation, spec)), Some(files)) = (state.table(table), state.files(table)) else { return Ok(None) };
         let mut last = None;
         for (version, text) in &files.outbox {
+            fault::point("delta.write")?;
             self.put(&spec.location, *version, text).await?;
+            fault::point("delta.written")?;
             last = Some(*version);
         }
+        if let (Some((first, _)), Some(last)) = (files.outbox.get_min(), last)
+            && checkpoint::is_due(*first, last)
+            && let Err(error) = self.checkpoint(relation, spec, files, last).await
+        {
+            tracing::warn!(table = %relation.name, %error, "a checkpoint of its Delta log could not be written");
+        }
         Ok(last)
+    }
+}
+
+/// What a change does to a table's files.
+struct FileChange<'a> {
+    gone: &'a [u64],
+    new: &'a [DataFile],
+    /// Whether a reader who follows the table must look at them.
+    data_change: bool,
+}
+
+impl<'a> FileChange<'a> {
+    fn of(change: &'a Change, of_table: Oid, known: &TableFiles) -> Option<Self> {
+        let (table, gone, new): (_, &[u64], &[DataFile]) = match change {
+            Change::AddFiles { table, files } => (table, &[], files),
+            Change::RemoveFiles { table, files, .. } => (table, files, &[]),
+            Change::Rewrite { table, parts, files } => (table, parts, files),
+            _ => return None,
+        };
+        // The rows of a tail are new to a reader of files.
+        let moved = matches!(change, Change::Rewrite { .. }) && gone.iter().all(|id| known.files.contains_key(id));
+        (*table == of_table).then_some(FileChange { gone, new, data_change: !moved })
     }
 }
 
@@ -161,22 +203,32 @@ fn delta_type(sql_type: &SqlType) -> Value {
     json!(name)
 }
 
-fn add(file: &DataFile) -> Value {
+fn add(file: &DataFile, data_change: bool) -> Value {
+    let stats = file.stats.as_deref().map_or_else(|| json!({"numRecords": file.rows}).to_string(), str::to_string);
     json!({"add": {
         "path": file.path,
         "partitionValues": {},
         "size": file.bytes,
         "modificationTime": file.created_ms,
-        "dataChange": true,
-        "stats": json!({"numRecords": file.rows}).to_string(),
+        "dataChange": data_change,
+        "stats": stats,
     }})
 }
 
-fn remove(file: &DataFile, now_ms: i64) -> Value {
+/// As it stands in a checkpoint, where its size is no longer known.
+fn removed(gone: &GoneFile) -> Value {
+    json!({"remove": {
+        "path": gone.path,
+        "deletionTimestamp": gone.since_ms,
+        "dataChange": false,
+    }})
+}
+
+fn remove(file: &DataFile, now_ms: i64, data_change: bool) -> Value {
     json!({"remove": {
         "path": file.path,
         "deletionTimestamp": now_ms,
-        "dataChange": true,
+        "dataChange": data_change,
         "extendedFileMetadata": true,
         "partitionValues": {},
         "size": file.bytes,
@@ -219,8 +271,8 @@ mod tests {
 
     #[test]
     fn a_version_tells_what_its_commit_did() {
-        let log = DeltaLog::new(Arc::new(Stores::new()), Clock::manual(ManualClock::at_ms(7)));
-        let file = DataFile { id: 30_000, path: "a.parquet".into(), rows: 2, bytes: 9, created_ms: 7 };
+        let log = DeltaLog::new(Settings::default(), Arc::new(Stores::new()), Clock::manual(ManualClock::at_ms(7)));
+        let file = DataFile::new(30_000, "a.parquet", 2, 9, 7);
         let columns = vec![Column::new("a", SqlType::Int4)];
         let (made, state) = kinds(&log, &State::initial(), &[table(1, columns.clone())]);
         assert_eq!(made, ["protocol", "metaData", "commitInfo"]);
@@ -229,6 +281,16 @@ mod tests {
         let removal = Change::RemoveFiles { table: 20_000, revision: 1, files: vec![30_000] };
         let (removed, state) = kinds(&log, &state, &[removal]);
         assert_eq!(removed, ["remove", "commitInfo"]);
+        let file = |id: u64| DataFile::new(id, format!("{id}"), 2, 9, 7);
+        let passing = [
+            Change::AddFiles { table: 20_000, files: vec![file(30_001), file(30_002)] },
+            Change::RemoveFiles { table: 20_000, revision: 1, files: vec![30_001] },
+        ];
+        let (passed, state) = kinds(&log, &state, &passing);
+        assert_eq!(passed, ["add", "commitInfo"]);
+        let rewrite = Change::Rewrite { table: 20_000, parts: vec![30_002], files: vec![file(30_003)] };
+        let (rewritten, state) = kinds(&log, &state, &[rewrite]);
+        assert_eq!(rewritten, ["remove", "add", "commitInfo"]);
         let renamed = Column { physical: Some("a".into()), ..Column::new("b", SqlType::Int4) };
         let (mapped, _) = kinds(&log, &state, &[table(2, vec![renamed])]);
         assert_eq!(mapped, ["protocol", "metaData", "commitInfo"]);

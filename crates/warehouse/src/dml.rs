@@ -1,4 +1,5 @@
-//! UPDATE, DELETE and TRUNCATE: the files that hold a touched row are written anew, without it or with its new values.
+//! UPDATE, DELETE and TRUNCATE: the files that hold a touched row are written anew, without it or with its new values. So
+//! are the rows that a statement put into the tail, as if they were a file.
 //!
 //! 1. A query finds the touched rows, each with its file and its place there, and an UPDATE's new values beside.
 //! 2. New rows go to the sink as they come; the places are noted, a bit for each row of a touched file.
@@ -6,7 +7,7 @@
 //! 4. The files that were touched are removed and the new ones added, in one step of the transaction.
 
 use crate::row_scan::{FILE_COLUMN, ROW_COLUMN};
-use crate::table::{ManagedTable, files_of};
+use crate::table::{ManagedTable, parts_of};
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::Int64Type;
@@ -16,8 +17,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::execute_stream;
 use futures::TryStreamExt;
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use tidegate_catalog::{Change, DataFile, Relation, RelationKind, TableSpec};
+use tidegate_catalog::{Change, Part, Relation, RelationKind, TableSpec};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::{self, AssignmentTarget, Expr, Ident, SelectItem, TableFactor};
 use tidegate_parser::{fold, name_parts};
@@ -34,9 +34,9 @@ struct Touched {
 
 impl Touched {
     /// Notes a row. False when it was noted already.
-    fn note(&mut self, files: &BTreeMap<u64, Arc<DataFile>>, file: u64, row: u64) -> Result<bool> {
+    fn note(&mut self, files: &BTreeMap<u64, Part>, file: u64, row: u64) -> Result<bool> {
         let lost = || Error::internal("a row of a file that is not the table's");
-        let rows = files.get(&file).ok_or_else(lost)?.rows;
+        let rows = files.get(&file).ok_or_else(lost)?.rows();
         let bits = self.files.entry(file).or_insert_with(|| vec![false; usize::try_from(rows).unwrap_or(0)]);
         let bit = bits.get_mut(usize::try_from(row).unwrap_or(usize::MAX)).ok_or_else(lost)?;
         let new = !std::mem::replace(bit, true);
@@ -94,9 +94,9 @@ pub fn truncate(work: &mut Work<'_>, truncate: &ast::Truncate) -> Result<()> {
 }
 
 fn remove_all(work: &mut Work<'_>, relation: &Relation) -> Result<u64> {
-    let files = files_of(work.state(), relation);
-    let rows = files.iter().map(|file| file.rows).sum();
-    let files: Vec<u64> = files.iter().map(|file| file.id).collect();
+    let parts = parts_of(work.state(), relation);
+    let rows = parts.iter().map(Part::rows).sum();
+    let files: Vec<u64> = parts.iter().map(Part::id).collect();
     if !files.is_empty() {
         work.push(vec![Change::RemoveFiles { table: relation.oid, revision: relation.revision, files }])?;
     }
@@ -183,8 +183,8 @@ async fn rewrite(
     let planner = Planner::new(&scope)?;
     let plan = planner.plan(&query).await?;
     let rows = planner.stream(tidegate_query::bind(plan, values.to_vec())?).await?;
-    let files: BTreeMap<u64, Arc<DataFile>> =
-        files_of(work.state(), relation).into_iter().map(|file| (file.id, file)).collect();
+    let files: BTreeMap<u64, Part> =
+        parts_of(work.state(), relation).into_iter().map(|part| (part.id(), part)).collect();
     let mut sink = work.sink(relation)?;
     let rewritten = async {
         let touched = note_touched(rows, &files, relation, with_values.then_some(sink.as_mut())).await?;
@@ -213,7 +213,7 @@ async fn rewrite(
 
 async fn note_touched(
     mut rows: SendableRecordBatchStream,
-    files: &BTreeMap<u64, Arc<DataFile>>,
+    files: &BTreeMap<u64, Part>,
     relation: &Relation,
     mut sink: Option<&mut (dyn TableSink + '_)>,
 ) -> Result<Touched> {
@@ -230,11 +230,7 @@ async fn note_touched(
     Ok(touched)
 }
 
-fn note_batch(
-    touched: &mut Touched,
-    files: &BTreeMap<u64, Arc<DataFile>>,
-    batch: &RecordBatch,
-) -> Result<BooleanArray> {
+fn note_batch(touched: &mut Touched, files: &BTreeMap<u64, Part>, batch: &RecordBatch) -> Result<BooleanArray> {
     let place = |index: usize| {
         let column = batch.columns().get(index).and_then(|column| column.as_primitive_opt::<Int64Type>());
         column.ok_or_else(|| Error::internal("a row without its place"))
@@ -251,21 +247,24 @@ async fn keep_rest(
     work: &Work<'_>,
     relation: &Relation,
     spec: &TableSpec,
-    file: &Arc<DataFile>,
+    part: &Part,
     gone: &[bool],
     sink: &mut (dyn TableSink + '_),
 ) -> Result<()> {
     if gone.iter().all(|gone| *gone) {
         return Ok(());
     }
-    let table = ManagedTable::of_files(work.engine(), relation, spec, vec![Arc::clone(file)], false)?;
+    let table = ManagedTable::of_parts(work.engine(), relation, spec, vec![part.clone()], false)?;
     let plan = table.scan(planner.state(), None, &[], None).await.map_err(from_datafusion)?;
     let mut rows = execute_stream(plan, planner.state().task_ctx()).map_err(from_datafusion)?;
     let mut at = 0;
     while let Some(batch) = rows.try_next().await.map_err(from_datafusion)? {
         let end = at + batch.num_rows();
         let gone = gone.get(at..end).ok_or_else(|| {
-            Error::new(Kind::DataCorrupted, format!("file {} has more rows than it should", file.path))
+            Error::new(
+                Kind::DataCorrupted,
+                format!("part {} of table \"{}\" has more rows than it should", part.id(), relation.name),
+            )
         })?;
         let keep: BooleanArray = gone.iter().map(|gone| Some(!gone)).collect();
         sink.write(filter_record_batch(&batch, &keep).map_err(Error::internal)?).await?;

@@ -3,7 +3,9 @@
 //! Owns the files of tables and how statements change them. Which files a table has is the catalog's; how a file is read
 //! and written is `query::formats`'.
 //!
-//! 1. Rows go into [`sink::FileSink`]: Parquet under names that nobody lists yet.
+//! 1. Rows go into [`sink::FileSink`]: few of them into the table's tail, which the log holds; many into Parquet under
+//!    names that nobody lists yet. The [`Keeper`] turns tails into files.
+//!    Files are in the order of the table's sort key.
 //! 2. UPDATE and DELETE rewrite the files that hold touched rows ([`dml`]).
 //! 3. COPY and UNLOAD move files in and out, all or nothing. Where there are workers, both are cut into chunks
 //!    that any node does ([`CopyWork`], [`UnloadWork`]).
@@ -13,23 +15,34 @@
 //! Specified by `tests/slt/warehouse`.
 
 pub mod alter;
+mod analyze;
+mod checkpoint;
+mod compaction;
 mod copy;
 mod copy_chunk;
 pub mod ddl;
 mod delta;
+mod delta_stats;
 pub mod dml;
+mod few;
+mod keeper;
 mod load;
 mod rename;
 mod row_scan;
 mod service;
 pub mod sink;
+mod sort_key;
+mod sortedness;
+mod sorter;
 pub mod system;
 mod table;
 mod table_def;
 pub mod unload;
 mod unload_chunk;
+mod z_order;
 
 pub use copy_chunk::CopyWork;
 pub use delta::DeltaLog;
+pub use keeper::Keeper;
 pub use service::Warehouse;
 pub use unload_chunk::UnloadWork;

@@ -1,6 +1,7 @@
 //! The warehouse as a service of the engine.
 
 use crate::dml::table_spec;
+use crate::keeper::Keeper;
 use crate::sink::FileSink;
 use crate::table::ManagedTable;
 use crate::{alter, copy, ddl, dml, system, unload};
@@ -11,13 +12,37 @@ use datafusion::common::ScalarValue;
 use std::sync::Arc;
 use tidegate_catalog::{Relation, RelationKind, State, TableSpec};
 use tidegate_core::Result;
-use tidegate_parser::{CopyDirection, CopyLocation, Statement, ast};
+use tidegate_parser::{CopyDirection, CopyLocation, Statement, Vacuum, ast};
 use tidegate_query::service_table::argument;
 use tidegate_query::system_table::{Cell, number, table, text};
 use tidegate_query::{Engine, Outcome, Scope, Service, SystemTable, TableSink, Work};
 
 /// Managed tables, COPY and UNLOAD.
-pub struct Warehouse;
+pub struct Warehouse {
+    keeper: Keeper,
+}
+
+impl Warehouse {
+    /// With what looks after the tables.
+    pub fn new(keeper: Keeper) -> Self {
+        Warehouse { keeper }
+    }
+
+    async fn vacuum(&self, work: &mut Work<'_>, vacuum: &Vacuum) -> Result<()> {
+        work.refuse_in_block("VACUUM")?;
+        let table = match &vacuum.table {
+            Some(name) => {
+                let relation = work.relation(name)?;
+                table_spec(&relation)?;
+                Some(relation.oid)
+            }
+            None => None,
+        };
+        self.keeper.vacuum(table, vacuum.mode, vacuum.percent).await?;
+        work.engine().catalog().export_all().await;
+        Ok(())
+    }
+}
 
 #[async_trait]
 impl Service for Warehouse {
@@ -40,9 +65,9 @@ impl Service for Warehouse {
         }
     }
 
-    fn sink(&self, engine: &Engine, _: &State, relation: &Relation) -> Result<Option<Box<dyn TableSink>>> {
+    fn sink(&self, engine: &Engine, state: &State, relation: &Relation) -> Result<Option<Box<dyn TableSink>>> {
         match &relation.kind {
-            RelationKind::Table(spec) => Ok(Some(Box::new(FileSink::new(engine, relation, spec)?))),
+            RelationKind::Table(spec) => Ok(Some(Box::new(FileSink::new(engine, state, relation, spec)?))),
             _ => Ok(None),
         }
     }
@@ -67,18 +92,12 @@ impl Service for Warehouse {
             },
             Statement::Unload(unload) => return unload::unload(work, unload).await.map(Some),
             Statement::Vacuum(vacuum) => {
-                if let Some(name) = &vacuum.table {
-                    table_spec(&work.relation(name)?)?;
-                }
-                work.engine().catalog().export_all().await;
+                self.vacuum(work, vacuum).await?;
                 "VACUUM".to_string()
             }
             Statement::Analyze(analyze) => {
-                if let Some(name) = &analyze.table {
-                    work.relation(name)?;
-                }
-                // Statistics come from the files' own footers.
-                "ANALYZE".to_string()
+                let analyzed = crate::analyze::analyze(work, analyze).await?;
+                if analyzed { "ANALYZE".to_string() } else { "ANALYZE SKIP".to_string() }
             }
             Statement::Sql(sql) => match sql.as_ref() {
                 ast::Statement::AlterTable(change) => match alter::alter(work, change).await? {
@@ -98,6 +117,10 @@ impl Service for Warehouse {
         Ok(Some(Outcome::Done { tag }))
     }
 
+    async fn checkpoint(&self) -> Result<()> {
+        self.keeper.flush_all().await
+    }
+
     fn system_tables(&self) -> Vec<SystemTable> {
         let (string, long) = (DataType::Utf8, DataType::Int64);
         let columns = [
@@ -108,7 +131,8 @@ impl Service for Warehouse {
             ("files", long.clone()),
             ("bytes", long.clone()),
             ("rows", long.clone()),
-            ("exports_waiting", long),
+            ("exports_waiting", long.clone()),
+            ("tail_rows", long),
         ];
         let mut all = system::tables();
         all.push(table("tidegate", "tables", &columns, |state| tables(state).collect()));
@@ -129,6 +153,7 @@ fn tables(state: &State) -> impl Iterator<Item = Vec<Cell>> + '_ {
             number(files.bytes()),
             number(files.rows()),
             number(files.outbox.len() as u64),
+            number(files.tail_rows()),
         ]
     };
     state.relations().filter_map(move |relation| match &relation.kind {

@@ -77,7 +77,9 @@ impl Service for StreamService {
             Statement::AlterStream(alter) => ddl::alter(work, alter)?,
             Statement::Consume(consume) => return consume::execute(work, consume, values).await.map(Some),
             Statement::Checkpoint => {
-                self.streams.seal_all().await?;
+                for service in work.engine().services() {
+                    service.checkpoint().await?;
+                }
                 work.engine().catalog().export_all().await;
                 "CHECKPOINT"
             }
@@ -88,6 +90,10 @@ impl Service for StreamService {
             _ => return Ok(None),
         };
         Ok(Some(Outcome::Done { tag: tag.to_string() }))
+    }
+
+    async fn checkpoint(&self) -> Result<()> {
+        self.streams.seal_all().await
     }
 
     fn system_tables(&self) -> Vec<SystemTable> {

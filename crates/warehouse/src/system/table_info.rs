@@ -3,7 +3,8 @@
 //! What has no meaning where nodes share one store (`pct_used`, `skew_rows`, `skew_sortkey1`) is NULL.
 
 use super::{FLOAT, INT, LONG, TEXT};
-use tidegate_catalog::{Column, DistStyle, Relation, RelationKind, SqlType, State, TableSpec};
+use crate::sort_key::unsorted_rows;
+use tidegate_catalog::{Column, DistStyle, Relation, RelationKind, SqlType, State, TableFiles, TableSpec};
 use tidegate_query::system_table::{Cell, number, table as system_table, text, time_type};
 use tidegate_query::{DATABASE, SystemTable};
 
@@ -65,9 +66,8 @@ fn row(state: &State, relation: &Relation, spec: &TableSpec) -> Option<Vec<Cell>
         number(files.bytes().div_ceil(BLOCK_BYTES)),
         Cell::Null,
         number(0),
-        Cell::Null,
-        // Statistics come from the files' footers, and are never stale.
-        Cell::Float(0.0),
+        unsorted_rows(relation, spec, files).map_or(Cell::Null, |rows| Cell::Float(percent(rows, files.rows()))),
+        Cell::Float(stats_off(files)),
         number(files.rows()),
         Cell::Null,
         Cell::Null,
@@ -76,6 +76,16 @@ fn row(state: &State, relation: &Relation, spec: &TableSpec) -> Option<Vec<Cell>
         Cell::Null,
         Cell::Time(Some(relation.created_ms)),
     ])
+}
+
+fn percent(part: u64, of: u64) -> f64 {
+    part as f64 * 100.0 / of.max(1) as f64
+}
+
+/// How stale what ANALYZE found is: 0 is current, 100 is out of date.
+fn stats_off(files: &TableFiles) -> f64 {
+    let known = files.analysis.as_ref();
+    known.map_or(100.0, |known| percent(files.changed.saturating_sub(known.changed), known.rows).min(100.0))
 }
 
 fn of_file<'a>(relation: &'a Relation, in_files: &str) -> Option<&'a Column> {
