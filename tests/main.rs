@@ -11,6 +11,7 @@
     reason = "a test that fails should say so at once; the harness serves modules that still wait"
 )]
 
+mod atomic;
 mod batch;
 mod cluster;
 mod containers;
@@ -20,6 +21,7 @@ mod door;
 mod drivers;
 mod faults;
 mod harness;
+mod isolation;
 mod layout;
 mod report;
 mod s3;

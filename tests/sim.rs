@@ -32,6 +32,11 @@ const STARTING_MILLIS_MAX: u64 = 250;
 pub struct Dice(u64);
 
 impl Dice {
+    /// A generator that begins with a seed.
+    pub fn new(seed: u64) -> Dice {
+        Dice(seed)
+    }
+
     /// A number below `end`.
     pub fn below(&mut self, end: u64) -> u64 {
         // SplitMix64.
@@ -43,11 +48,13 @@ impl Dice {
     }
 }
 
-fn number(name: &str) -> Option<u64> {
+/// A whole number of the environment.
+pub fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-fn fresh_seed() -> u64 {
+/// A seed that no other run has.
+pub fn fresh_seed() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::hash::RandomState::new().build_hasher().finish()
 }
@@ -102,7 +109,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_there_twice() {
     let cycles = number("TIDEGATE_KILL_CYCLES").unwrap_or(CYCLES);
     let seed = number("TIDEGATE_SEED").unwrap_or_else(fresh_seed);
     println!("sim: TIDEGATE_SEED={seed} TIDEGATE_KILL_CYCLES={cycles}");
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     // Small segments and quick seals, so that kills meet rotation, sealing and recovery of both.
     let mut server = Server::start_with(&["wal_segment_mb=1", "stream_seal_interval_ms=700", "stream_seal_mb=1"]);
     harness::block_on(set_up(&server));

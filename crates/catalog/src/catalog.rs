@@ -4,6 +4,7 @@ use crate::change::Change;
 use crate::committer::{Committer, Request};
 use crate::counters::{Counter, Counters};
 use crate::export::Exporter;
+use crate::locks::TableLocks;
 use crate::object::Oid;
 use crate::persist::{self, Dirty};
 use crate::pins::Pins;
@@ -45,6 +46,7 @@ struct Inner {
     published: Arc<ArcSwap<State>>,
     pins: Arc<Pins>,
     snapshots: Arc<Snapshots>,
+    locks: TableLocks,
     versions: watch::Receiver<u64>,
     queue: mpsc::Sender<Request>,
     next_id: AtomicU64,
@@ -131,6 +133,7 @@ impl Catalog {
             published,
             pins,
             snapshots,
+            locks: TableLocks::default(),
             versions,
             queue,
             next_id,
@@ -158,6 +161,11 @@ impl Catalog {
     /// put together.
     pub fn settled(&self) -> (Arc<State>, u64) {
         self.0.snapshots.settled(&self.0.published)
+    }
+
+    /// The locks of tables.
+    pub fn locks(&self) -> &TableLocks {
+        &self.0.locks
     }
 
     /// What lies at these URLs is no longer named by the state of this position, and may go when nobody reads it.

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tidegate_core::{Clock, Error, Result};
-use tidegate_storage::Wal;
+use tidegate_storage::{Wal, fault};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Most commits that one sync answers.
@@ -142,6 +142,9 @@ impl Committer {
         if group.is_empty() {
             return;
         }
+        // A disk that fails here is the log's to meet; these points are for the end of the process.
+        let kill_point = |name| drop(fault::point(name));
+        kill_point("commit.prepared");
         let frames: Vec<Bytes> = group.iter().map(|accepted| accepted.frame.clone()).collect();
         let written = self.wal.append(&frames).and_then(|position| match position == state.position {
             true => Ok(()),
@@ -152,7 +155,9 @@ impl Committer {
             return;
         }
         let position = state.position;
+        kill_point("commit.written");
         self.publish(state, &group);
+        kill_point("commit.published");
         self.tell.send_replace(position);
         group.into_iter().for_each(|accepted| drop(accepted.reply.send(Ok(accepted.receipt))));
     }

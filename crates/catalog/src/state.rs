@@ -424,7 +424,8 @@ impl State {
     }
 }
 
-fn conflict(message: &str) -> Error {
+/// 40001.
+pub(crate) fn conflict(message: &str) -> Error {
     Error::new(Kind::Conflict, message).hint("Run the transaction again.")
 }
 

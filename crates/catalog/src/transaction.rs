@@ -2,23 +2,32 @@
 
 use crate::catalog::{Catalog, Receipt};
 use crate::change::Change;
-use crate::state::State;
+use crate::locks::{LockHolder, Who};
+use crate::object::Oid;
+use crate::state::{State, conflict};
 use std::sync::Arc;
+use std::time::Duration;
 use tidegate_core::Result;
 
-/// Changes on top of one version of the state. Dropping it forgets them.
+/// Changes on top of one version of the state, and the tables that it alone may change. Dropping it forgets them; its
+/// copies share the locks.
 #[derive(Debug, Clone)]
 pub struct Transaction {
     // Pins what the state names for as long as the transaction, or a result of it, lives.
     base: Arc<State>,
     view: Arc<State>,
     changes: Vec<Change>,
+    locks: Arc<LockHolder>,
+    /// How many locks it had when it was last used: what a savepoint goes back to.
+    locked: usize,
 }
 
 impl Transaction {
-    /// On this version of the state.
-    pub fn new(base: Arc<State>) -> Self {
-        Transaction { view: Arc::clone(&base), base, changes: Vec::new() }
+    /// On the state as it stands now.
+    pub fn begin(catalog: &Catalog, who: Who) -> Self {
+        let base = catalog.state();
+        let locks = Arc::new(catalog.locks().holder(who));
+        Transaction { view: Arc::clone(&base), base, changes: Vec::new(), locks, locked: 0 }
     }
 
     /// The state as this transaction sees it. Records it has put into streams are not in it: they get their places
@@ -37,6 +46,47 @@ impl Transaction {
         self.changes.is_empty()
     }
 
+    /// Stands on a newer version, with its locks and without its changes.
+    pub fn begin_again(&mut self, state: Arc<State>) {
+        self.view = Arc::clone(&state);
+        self.base = state;
+        self.changes.clear();
+    }
+
+    /// Takes a table, or waits for it: 40P01, 55P03.
+    pub async fn lock(&mut self, table: Oid, timeout: Option<Duration>) -> Result<()> {
+        let taken = self.locks.lock(table, timeout).await;
+        self.locked = self.locks.count();
+        taken
+    }
+
+    /// Takes a table if no other transaction has it.
+    pub fn try_lock(&mut self, table: Oid) -> bool {
+        let taken = self.locks.try_lock(table);
+        self.locked = self.locks.count();
+        taken
+    }
+
+    /// 40001 when another transaction has removed rows of a table that this one has just locked, or has changed its
+    /// definition, since this one began: the first to change wins.
+    pub fn check_unchanged(&self, newest: &State, table: Oid) -> Result<()> {
+        let Some(seen) = self.base.relation(table) else { return Ok(()) };
+        let same = newest.relation(table).is_some_and(|now| now.revision == seen.revision);
+        let (Some(before), Some(now)) = (self.base.files(table), newest.files(table)) else {
+            return Err(conflict("the table has been dropped by another transaction"));
+        };
+        match same && before.files.keys().all(|file| now.files.contains_key(file)) {
+            true => Ok(()),
+            false => Err(conflict("could not serialize access due to a concurrent update")),
+        }
+    }
+
+    /// Goes back to a copy of itself: what was changed or locked since is let go of.
+    pub fn go_back_to(&mut self, copy: &Transaction) {
+        *self = copy.clone();
+        self.locks.release_after(self.locked);
+    }
+
     /// Adds changes, which must be possible on what the transaction sees; either all of them or none.
     pub fn push(&mut self, changes: Vec<Change>) -> Result<()> {
         let mut view = State::clone(&self.view);
@@ -49,7 +99,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Commits. 40001 when another transaction was first.
+    /// Commits, and then lets go of the locks. 40001 when another transaction was first.
     pub async fn commit(self, catalog: &Catalog) -> Result<Receipt> {
         if self.changes.is_empty() {
             return Ok(Receipt::default());

@@ -18,6 +18,8 @@ pub enum Kind {
     UndefinedTable,
     /// 42703: no such column.
     UndefinedColumn,
+    /// 42702: a bare name that could be of two tables.
+    AmbiguousColumn,
     /// 42883: no such function or operator.
     UndefinedFunction,
     /// 42704: no such object of another kind (delivery, credential, type, setting).
@@ -66,6 +68,10 @@ pub enum Kind {
     Cardinality,
     /// 40001: another transaction was first; run it again.
     Conflict,
+    /// 40P01: transactions wait for each other in a circle; run this one again.
+    Deadlock,
+    /// 55P03: another transaction has the table, and this one does not wait, or no longer.
+    LockNotAvailable,
     /// 25P01 is a warning in Postgres; here: the statement needs a transaction block.
     NoTransaction,
     /// 25001: the statement cannot run inside a transaction block.
@@ -124,6 +130,7 @@ impl Kind {
             Kind::Unsupported => "0A000",
             Kind::UndefinedTable => "42P01",
             Kind::UndefinedColumn => "42703",
+            Kind::AmbiguousColumn => "42702",
             Kind::UndefinedFunction => "42883",
             Kind::UndefinedObject => "42704",
             Kind::UndefinedSchema => "3F000",
@@ -148,6 +155,8 @@ impl Kind {
             Kind::NotNullViolation => "23502",
             Kind::Cardinality => "21000",
             Kind::Conflict => "40001",
+            Kind::Deadlock => "40P01",
+            Kind::LockNotAvailable => "55P03",
             Kind::NoTransaction => "25P01",
             Kind::ActiveTransaction => "25001",
             Kind::FailedTransaction => "25P02",

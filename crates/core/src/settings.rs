@@ -252,6 +252,13 @@ pub const SETTINGS: &[Setting] = &[
         Shape::OneOf(&["debug5", "debug4", "debug3", "debug2", "debug1", "debug", "log", "notice", "warning", "error"]),
         "Least severe message that is sent.",
     ),
+    setting(
+        "compat_mode",
+        "tidegate",
+        Scope::Session,
+        Shape::OneOf(&["tidegate", "redshift"]),
+        "redshift: TRUNCATE commits, and what Redshift refuses in a transaction block is refused.",
+    ),
     setting("datestyle", "ISO, MDY", Scope::Session, Shape::Text, "How dates are shown: always ISO."),
     setting("default_transaction_read_only", "off", Scope::Session, Shape::Switch, "Accepted for drivers that set it."),
     setting("distributed", "on", Scope::Session, Shape::Switch, "Whether other nodes take part in queries."),
@@ -261,6 +268,13 @@ pub const SETTINGS: &[Setting] = &[
         Scope::Session,
         Shape::Whole(1, i64::MAX),
         "Bytes of a scan from which on another node is worth it.",
+    ),
+    setting(
+        "error_on_nondeterministic_update",
+        "off",
+        Scope::Session,
+        Shape::Switch,
+        "Whether an UPDATE fails when several rows of its FROM match one row of the table.",
     ),
     setting(
         "extra_float_digits",
@@ -277,7 +291,13 @@ pub const SETTINGS: &[Setting] = &[
         "Ends a session that idles in a transaction; 0 is never.",
     ),
     setting("intervalstyle", "postgres", Scope::Session, Shape::Text, "How intervals are shown: always postgres."),
-    setting("lock_timeout", "0", Scope::Session, Shape::Millis, "Accepted for drivers that set it."),
+    setting(
+        "lock_timeout",
+        "0",
+        Scope::Session,
+        Shape::Millis,
+        "Longest time a statement waits for a table's lock; 0 is no limit.",
+    ),
     setting(
         "search_path",
         "\"$user\", public",

@@ -27,6 +27,7 @@ mod cursor;
 mod delivery;
 mod depth;
 mod dialect;
+mod dml;
 mod external_schema;
 mod external_table;
 mod fault;
@@ -63,6 +64,7 @@ pub use create_table::{CreateTable, DistStyleWord, SortKeyClause, TableAttribute
 pub use credential::{CreateCredential, DropCredential};
 pub use delivery::{AlterDelivery, CreateDelivery, DropDelivery, Target};
 pub use dialect::{DIALECT, TidegateDialect};
+pub use dml::{NOTHING, REMOVE_DUPLICATES, Written, changed, written};
 pub use external_schema::CreateExternalSchema;
 pub use external_table::{AddPartitions, CreateExternalTable, Partition};
 pub use ident::{fold, name_parts, path_of};

@@ -4,8 +4,8 @@
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 use tidegate_core::{Error, Kind, Result};
 
-use crate::fault;
 use crate::piece::{Piece, is_word};
+use crate::{dml, fault};
 
 /// Words with which no table and no item of a list begins; sqlparser would take them as names.
 pub(crate) const CLAUSE_WORDS: &[&str] = &[
@@ -48,6 +48,8 @@ pub(crate) fn tokens(piece: &Piece) -> Vec<TokenWithSpan> {
         put(&mut tokens, 0, 1, &[Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")]);
     } else if begins(&["FETCH"]) {
         complete_fetch(&mut tokens);
+    } else {
+        dml::rewrite(&mut tokens);
     }
     name_temporary(&mut tokens);
     tokens
@@ -100,7 +102,7 @@ pub(crate) fn late_binding(tokens: &mut Vec<TokenWithSpan>) -> bool {
 }
 
 /// Puts tokens in place of some, at the place in the text of the first of them.
-fn put(tokens: &mut Vec<TokenWithSpan>, at: usize, replaced: usize, with: &[Token]) {
+pub(crate) fn put(tokens: &mut Vec<TokenWithSpan>, at: usize, replaced: usize, with: &[Token]) {
     let Some(span) = tokens.get(at).map(|token| token.span) else { return };
     let with = with.iter().map(|token| TokenWithSpan::new(token.clone(), span)).collect::<Vec<_>>();
     tokens.splice(at..at + replaced, with);

@@ -3,6 +3,7 @@
 use sqlparser::ast;
 
 use crate::copy::CopyDirection;
+use crate::dml::written;
 use crate::statement::Statement;
 
 impl Statement {
@@ -92,6 +93,7 @@ fn is_plain(query: &ast::Query) -> bool {
 
 fn sql_tag(statement: &ast::Statement) -> String {
     use ast::Statement as S;
+    let statement = written(statement).map_or(statement, |written| written.statement);
     let tag = match statement {
         S::Query(_) => "SELECT",
         S::Insert(_) => "INSERT",

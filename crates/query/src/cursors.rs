@@ -26,11 +26,16 @@ struct Cursor {
     rows: Mutex<SendableRecordBatchStream>,
     rest: Option<RecordBatch>,
     hold: bool,
+    /// How many were declared before it.
+    nth: u64,
 }
 
 /// The cursors of a session, by name.
 #[derive(Default)]
-pub struct Cursors(HashMap<String, Cursor>);
+pub struct Cursors {
+    open: HashMap<String, Cursor>,
+    declared: u64,
+}
 
 impl Cursors {
     /// DECLARE … CURSOR FOR.
@@ -42,22 +47,24 @@ impl Cursors {
         if !in_block && !hold {
             return Err(Error::new(Kind::NoTransaction, "DECLARE CURSOR can only be used in transaction blocks"));
         }
-        if self.0.contains_key(&name) {
+        if self.open.contains_key(&name) {
             return Err(Error::new(Kind::DuplicateCursor, format!("cursor \"{name}\" already exists")));
         }
-        if self.0.len() >= CURSORS_MAX {
+        if self.open.len() >= CURSORS_MAX {
             return Err(Error::new(Kind::LimitExceeded, format!("a session has {CURSORS_MAX} cursors at most")));
         }
         let planner = Planner::new(scope)?;
         let rows = planner.stream(planner.plan(&ast::Statement::Query(query.clone())).await?).await?;
-        self.0.insert(name, Cursor { schema: shown_schema(&rows.schema()), rows: Mutex::new(rows), rest: None, hold });
+        let (schema, rows, nth) = (shown_schema(&rows.schema()), Mutex::new(rows), self.declared);
+        self.open.insert(name, Cursor { schema, rows, rest: None, hold, nth });
+        self.declared += 1;
         Ok(Outcome::Done { tag: "DECLARE CURSOR".to_string() })
     }
 
     /// FETCH, forward only.
     pub async fn fetch(&mut self, name: &str, direction: &FetchDirection) -> Result<Outcome> {
         let count = count_of(direction)?;
-        let cursor = self.0.get_mut(name).ok_or_else(|| missing(name))?;
+        let cursor = self.open.get_mut(name).ok_or_else(|| missing(name))?;
         let batches = cursor.take(count).await?;
         let schema = Arc::clone(&cursor.schema);
         let renamed = |batch: RecordBatch| batch.with_schema(Arc::clone(&schema)).map_err(Error::internal);
@@ -69,10 +76,10 @@ impl Cursors {
     /// CLOSE.
     pub fn close(&mut self, cursor: &CloseCursor) -> Result<Outcome> {
         match cursor {
-            CloseCursor::All => self.0.clear(),
+            CloseCursor::All => self.open.clear(),
             CloseCursor::Specific { name } => {
                 let name = fold(name);
-                self.0.remove(&name).ok_or_else(|| missing(&name))?;
+                self.open.remove(&name).ok_or_else(|| missing(&name))?;
             }
         }
         Ok(Outcome::Done { tag: "CLOSE CURSOR".to_string() })
@@ -80,12 +87,22 @@ impl Cursors {
 
     /// The columns of a cursor.
     pub fn schema(&self, name: &str) -> Result<SchemaRef> {
-        self.0.get(name).map(|cursor| Arc::clone(&cursor.schema)).ok_or_else(|| missing(name))
+        self.open.get(name).map(|cursor| Arc::clone(&cursor.schema)).ok_or_else(|| missing(name))
+    }
+
+    /// How many have been declared so far.
+    pub fn declared(&self) -> u64 {
+        self.declared
+    }
+
+    /// ROLLBACK TO closes those that were declared after the savepoint.
+    pub fn close_since(&mut self, declared: u64) {
+        self.open.retain(|_, cursor| cursor.nth < declared);
     }
 
     /// The end of a transaction closes those that are not held.
     pub fn end_transaction(&mut self) {
-        self.0.retain(|_, cursor| cursor.hold);
+        self.open.retain(|_, cursor| cursor.hold);
     }
 }
 

@@ -135,6 +135,7 @@ impl Engine {
             stand_in: None,
             bound: None,
             places_of: None,
+            returned: None,
             task_bytes: None,
             depth: 0,
         }

@@ -17,12 +17,31 @@ pub struct CountingSink {
 
 /// The sink of a relation, which counts if the relation has an IDENTITY column.
 pub fn counting(catalog: &Catalog, relation: &Relation, inner: Box<dyn TableSink>) -> Box<dyn TableSink> {
-    let counter = |(index, column): (usize, &Column)| Some((index, counter_of(catalog, relation, column)?));
-    let counted: Vec<(usize, Counter)> = relation.columns.iter().enumerate().filter_map(counter).collect();
+    let counted = counters_of(catalog, relation);
     if counted.is_empty() {
         return inner;
     }
     Box::new(CountingSink { inner, counted })
+}
+
+/// Rows as the sink would number them, for who wants to see them before.
+pub fn numbered(catalog: &Catalog, relation: &Relation, batch: RecordBatch) -> Result<RecordBatch> {
+    filled(&batch, &counters_of(catalog, relation))
+}
+
+fn counters_of(catalog: &Catalog, relation: &Relation) -> Vec<(usize, Counter)> {
+    let counter = |(index, column): (usize, &Column)| Some((index, counter_of(catalog, relation, column)?));
+    relation.columns.iter().enumerate().filter_map(counter).collect()
+}
+
+fn filled(batch: &RecordBatch, counted: &[(usize, Counter)]) -> Result<RecordBatch> {
+    let mut columns = batch.columns().to_vec();
+    for (index, counter) in counted {
+        if let Some(column) = columns.get_mut(*index).filter(|column| column.null_count() > 0) {
+            *column = fill(column, counter)?;
+        }
+    }
+    RecordBatch::try_new(batch.schema(), columns).map_err(Error::internal)
 }
 
 /// The counter of a column, if it is an IDENTITY column.
@@ -52,13 +71,7 @@ fn fill(array: &ArrayRef, counter: &Counter) -> Result<ArrayRef> {
 #[async_trait]
 impl TableSink for CountingSink {
     async fn write(&mut self, batch: RecordBatch) -> Result<()> {
-        let mut columns = batch.columns().to_vec();
-        for (index, counter) in &self.counted {
-            if let Some(column) = columns.get_mut(*index).filter(|column| column.null_count() > 0) {
-                *column = fill(column, counter)?;
-            }
-        }
-        self.inner.write(RecordBatch::try_new(batch.schema(), columns).map_err(Error::internal)?).await
+        self.inner.write(filled(&batch, &self.counted)?).await
     }
 
     async fn finish(self: Box<Self>) -> Result<Vec<Change>> {

@@ -2,34 +2,49 @@
 
 use crate::conform::{Source, conform};
 use crate::identity;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, RowsTag};
 use crate::parameter;
 use crate::planner::Planner;
+use crate::returning::{Returning, columns_of};
 use crate::scope::Scope;
 use crate::stream_sql;
 use crate::work::Work;
+use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
 use tidegate_catalog::{Column, Relation};
 use tidegate_core::{Error, Kind, Result};
-use tidegate_parser::{ast, fold, name_parts};
+use tidegate_parser::{Written, ast, fold, name_parts};
 
-/// Performs an INSERT.
-pub async fn execute(work: &mut Work<'_>, insert: &ast::Insert, values: &[ScalarValue]) -> Result<Outcome> {
-    let rows = run(work, insert, values).await?;
-    Ok(Outcome::Done { tag: format!("INSERT 0 {rows}") })
+/// Performs an INSERT, and its RETURNING.
+pub async fn execute(work: &mut Work<'_>, written: Written<'_>, values: &[ScalarValue]) -> Result<Outcome> {
+    let ast::Statement::Insert(insert) = written.statement else {
+        return Err(Error::internal("an INSERT that is none"));
+    };
+    let mut returning = returning(&work.scope, insert)?;
+    let rows = run(work, written.with, insert, values, returning.as_mut()).await?;
+    match returning {
+        Some(returning) => returning.outcome(&work.scope, values, RowsTag::Insert).await,
+        None => Ok(Outcome::Done { tag: RowsTag::Insert.text(rows) }),
+    }
 }
 
 /// Performs an INSERT and gives the number of rows.
-pub async fn run(work: &mut Work<'_>, insert: &ast::Insert, values: &[ScalarValue]) -> Result<u64> {
+pub async fn run(
+    work: &mut Work<'_>,
+    with: Option<&ast::With>,
+    insert: &ast::Insert,
+    values: &[ScalarValue],
+    returning: Option<&mut Returning>,
+) -> Result<u64> {
     refuse_clauses(insert)?;
     let relation = stream_sql::insertable(&target(&work.scope, insert)?);
     let columns = chosen(&relation, &insert.columns)?;
     let planner = Planner::new(&work.scope)?;
     let (rows, given) = match &insert.source {
         Some(query) => {
-            let query = with_defaults(&work.scope, query, &relation, &columns)?;
+            let query = behind(with, with_defaults(&work.scope, query, &relation, &columns)?);
             let plan = planner.plan(&ast::Statement::Query(query)).await?;
             check_width(plan.schema().fields().len(), &columns, insert)?;
             let given: Vec<usize> = columns.iter().copied().take(plan.schema().fields().len()).collect();
@@ -40,7 +55,28 @@ pub async fn run(work: &mut Work<'_>, insert: &ast::Insert, values: &[ScalarValu
         None => (work.rows("SELECT 1").await?, Vec::new()),
     };
     let sources = sources(&work.scope, &relation, &given).await?;
-    pour(work, &relation, &sources, rows).await
+    pour(work, &relation, &sources, rows, returning).await
+}
+
+/// What takes the rows of an INSERT … RETURNING.
+pub fn returning(scope: &Scope, insert: &ast::Insert) -> Result<Option<Returning>> {
+    let Some(items) = &insert.returning else { return Ok(None) };
+    let relation = stream_sql::insertable(&target(scope, insert)?);
+    let table = insert.table_alias.as_ref().map_or_else(|| relation.name.clone(), |alias| fold(&alias.alias));
+    Returning::new(items, &columns_of(&relation, &table)).map(Some)
+}
+
+/// A query with the WITH that stands before the whole statement.
+fn behind(with: Option<&ast::With>, mut query: Box<ast::Query>) -> Box<ast::Query> {
+    if let Some(with) = with {
+        let mut with = with.clone();
+        if let Some(own) = query.with.take() {
+            with.recursive |= own.recursive;
+            with.cte_tables.extend(own.cte_tables);
+        }
+        query.with = Some(with);
+    }
+    query
 }
 
 /// Writes all rows to the relation's sink, and its changes to the transaction.
@@ -49,13 +85,20 @@ pub async fn pour(
     relation: &Relation,
     sources: &[Source],
     mut rows: SendableRecordBatchStream,
+    mut returning: Option<&mut Returning>,
 ) -> Result<u64> {
     let mut sink = work.sink(relation)?;
+    let catalog = work.engine().catalog().clone();
     let mut count = 0;
     let written: Result<()> = async {
         while let Some(batch) = rows.try_next().await.map_err(crate::from_datafusion)? {
             count += batch.num_rows() as u64;
-            sink.write(conform(&batch, relation, sources)?).await?;
+            let mut batch = conform(&batch, relation, sources)?;
+            if let Some(returning) = &mut returning {
+                batch = identity::numbered(&catalog, relation, batch)?;
+                returning.take(batch.columns().to_vec(), batch.num_rows())?;
+            }
+            sink.write(batch).await?;
         }
         Ok(())
     }
@@ -69,24 +112,38 @@ pub async fn pour(
     Ok(count)
 }
 
-/// The types of the parameters of `INSERT … VALUES ($1, …)`: those of the columns that they stand for.
-pub fn parameter_types(scope: &Scope, insert: &ast::Insert) -> Result<Vec<(usize, Column)>> {
+/// The types of an INSERT's parameters, and the columns of its RETURNING.
+pub async fn describe(
+    scope: &Scope,
+    with: Option<&ast::With>,
+    insert: &ast::Insert,
+    told: &[Option<u32>],
+) -> Result<(Vec<u32>, Option<SchemaRef>)> {
     let relation = stream_sql::insertable(&target(scope, insert)?);
     let columns = chosen(&relation, &insert.columns)?;
-    let mut found = Vec::new();
-    let Some(ast::SetExpr::Values(values)) = insert.source.as_ref().map(|query| query.body.as_ref()) else {
-        return Ok(found);
-    };
-    for (value, column) in values.rows.iter().flat_map(|row| row.content.iter().zip(&columns)) {
-        if let ast::Expr::Value(value) = value
-            && let ast::Value::Placeholder(name) = &value.value
-            && let Some(number) = name.strip_prefix('$').and_then(|digits| digits.parse::<usize>().ok())
-            && let Some(column) = relation.columns.get(*column)
-        {
-            found.push((number, column.clone()));
+    let mut known = parameter::Known::default();
+    if let Some(source) = &insert.source {
+        known.add_columns(values_columns(source, &relation, &columns));
+        if !matches!(source.body.as_ref(), ast::SetExpr::Values(_)) {
+            let query = behind(with, source.clone());
+            known.add_plan(&Planner::new(scope)?.plan(&ast::Statement::Query(query)).await?)?;
         }
     }
-    Ok(found)
+    let returned = match returning(scope, insert)? {
+        Some(returning) => Some(returning.plan(scope).await?),
+        None => None,
+    };
+    known.describe(&ast::Statement::Insert(insert.clone()), told, returned)
+}
+
+/// The columns that the parameters of `VALUES ($1, …)` stand for, by their numbers.
+fn values_columns(query: &ast::Query, relation: &Relation, columns: &[usize]) -> Vec<(usize, Column)> {
+    let ast::SetExpr::Values(values) = query.body.as_ref() else { return Vec::new() };
+    let pairs = values.rows.iter().flat_map(|row| row.content.iter().zip(columns));
+    let known = |(value, column): (&ast::Expr, &usize)| {
+        Some((parameter::number_of(value)?, relation.columns.get(*column)?.clone()))
+    };
+    pairs.filter_map(known).collect()
 }
 
 fn target(scope: &Scope, insert: &ast::Insert) -> Result<Relation> {
@@ -97,11 +154,7 @@ fn target(scope: &Scope, insert: &ast::Insert) -> Result<Relation> {
 }
 
 fn refuse_clauses(insert: &ast::Insert) -> Result<()> {
-    let refused = [
-        ("ON CONFLICT", insert.on.is_some()),
-        ("RETURNING", insert.returning.is_some()),
-        ("OVERWRITE", insert.overwrite),
-    ];
+    let refused = [("ON CONFLICT", insert.on.is_some()), ("OVERWRITE", insert.overwrite)];
     match refused.iter().find(|(_, given)| *given) {
         Some((clause, _)) => Err(Error::new(Kind::Unsupported, format!("INSERT with {clause} is not supported"))),
         None => Ok(()),

@@ -50,6 +50,14 @@ pub enum RowsTag {
     Show,
     /// `FETCH n`.
     Fetch,
+    /// `INSERT 0 n`: rows of RETURNING, and so for the next three.
+    Insert,
+    /// `UPDATE n`.
+    Update,
+    /// `DELETE n`.
+    Delete,
+    /// `MERGE n`.
+    Merge,
 }
 
 impl RowsTag {
@@ -60,6 +68,10 @@ impl RowsTag {
             RowsTag::Explain => "EXPLAIN".to_string(),
             RowsTag::Show => "SHOW".to_string(),
             RowsTag::Fetch => format!("FETCH {rows}"),
+            RowsTag::Insert => format!("INSERT 0 {rows}"),
+            RowsTag::Update => format!("UPDATE {rows}"),
+            RowsTag::Delete => format!("DELETE {rows}"),
+            RowsTag::Merge => format!("MERGE {rows}"),
         }
     }
 }

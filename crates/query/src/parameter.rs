@@ -5,7 +5,7 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use sqlparser::ast::{Visit, Visitor};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use tidegate_catalog::Column;
@@ -52,7 +52,8 @@ const ARRAYS: &[(u32, DataType)] = &[
     (1022, DataType::Float64),
 ];
 
-fn oid_of(arrow: &DataType) -> u32 {
+/// The number of the type that a parameter of an Arrow type has.
+pub fn oid_of(arrow: &DataType) -> u32 {
     match arrow {
         DataType::Timestamp(_, Some(_)) => 1184,
         DataType::Timestamp(_, None) => 1114,
@@ -66,7 +67,8 @@ fn oid_of(arrow: &DataType) -> u32 {
     }
 }
 
-fn arrow_of(oid: u32) -> DataType {
+/// The Arrow type of a parameter's type.
+pub fn arrow_of(oid: u32) -> DataType {
     match oid {
         1184 => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         1700 => DataType::Decimal128(38, 10),
@@ -110,19 +112,59 @@ fn cast_types(plan: &LogicalPlan) -> Result<HashMap<String, Option<DataType>>> {
     Ok(found)
 }
 
-/// The types of the parameters of a statement that is not planned yet: what the client told, else text.
+/// The types of the parameters of a statement of which nothing is known: what the client told, else text.
 pub fn of_text(statement: &ast::Statement, told: &[Option<u32>]) -> Vec<u32> {
-    of_columns(statement, &[], told)
+    Known::default().types(statement, told)
 }
 
-/// Like [`of_text`], with the columns that parameters stand for.
-pub fn of_columns(statement: &ast::Statement, known: &[(usize, Column)], told: &[Option<u32>]) -> Vec<u32> {
-    let count = parameters_of(statement).max(told.len());
-    let of_column = |number: usize| {
-        known.iter().find(|(known, _)| *known == number).map(|(_, column)| oid_of(&column.sql_type.arrow()))
-    };
-    let type_of = |index: usize| told.get(index).copied().flatten().or_else(|| of_column(index + 1)).unwrap_or(TEXT);
-    (0..count).map(type_of).collect()
+/// What is known of a statement's parameters before they are bound: by number, from 1.
+#[derive(Debug, Default)]
+pub struct Known(BTreeMap<usize, u32>);
+
+impl Known {
+    /// Parameters that stand for columns.
+    pub fn add_columns(&mut self, columns: impl IntoIterator<Item = (usize, Column)>) {
+        self.0.extend(columns.into_iter().map(|(number, column)| (number, oid_of(&column.sql_type.arrow()))));
+    }
+
+    /// What a plan infers, where nothing is known yet.
+    pub fn add_plan(&mut self, plan: &LogicalPlan) -> Result<()> {
+        let mut inferred = plan.get_parameter_types().map_err(crate::from_datafusion)?;
+        inferred.extend(cast_types(plan)?);
+        for (name, arrow) in inferred {
+            if let (Some(arrow), Ok(number)) = (arrow, name.trim_start_matches('$').parse()) {
+                self.0.entry(number).or_insert_with(|| oid_of(&arrow));
+            }
+        }
+        Ok(())
+    }
+
+    /// The types, and the columns of the plan of RETURNING.
+    pub fn describe(
+        mut self,
+        statement: &ast::Statement,
+        told: &[Option<u32>],
+        returned: Option<LogicalPlan>,
+    ) -> Result<(Vec<u32>, Option<SchemaRef>)> {
+        let Some(plan) = returned else { return Ok((self.types(statement, told), None)) };
+        self.add_plan(&plan)?;
+        let types = self.types(statement, told);
+        let bound = bind(plan, nulls_of(&types))?;
+        Ok((types, Some(crate::planner::shown_schema(&Arc::new(bound.schema().as_arrow().clone())))))
+    }
+
+    fn types(&self, statement: &ast::Statement, told: &[Option<u32>]) -> Vec<u32> {
+        let count = parameters_of(statement).max(told.len()).max(self.0.keys().copied().max().unwrap_or(0));
+        let known = |index: usize| self.0.get(&(index + 1)).copied();
+        (0..count).map(|index| told.get(index).copied().flatten().or_else(|| known(index)).unwrap_or(TEXT)).collect()
+    }
+}
+
+/// The number of the parameter that an expression is.
+pub fn number_of(expr: &ast::Expr) -> Option<usize> {
+    let ast::Expr::Value(value) = expr else { return None };
+    let ast::Value::Placeholder(name) = &value.value else { return None };
+    name.strip_prefix('$')?.parse().ok()
 }
 
 /// The highest number of a parameter in a statement.
@@ -131,11 +173,7 @@ fn parameters_of(statement: &ast::Statement) -> usize {
     impl Visitor for Highest {
         type Break = ();
         fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<()> {
-            if let ast::Expr::Value(value) = expr
-                && let ast::Value::Placeholder(name) = &value.value
-            {
-                self.0 = self.0.max(name.trim_start_matches('$').parse().unwrap_or(0));
-            }
+            self.0 = self.0.max(number_of(expr).unwrap_or(0));
             ControlFlow::Continue(())
         }
     }

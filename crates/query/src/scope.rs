@@ -6,6 +6,7 @@ use crate::engine::{DATABASE, Engine};
 use crate::fault::carried;
 use crate::pg;
 use crate::planner::Planner;
+use crate::returning::RETURNED;
 use crate::service::SystemTable;
 use crate::temporary;
 use crate::view;
@@ -24,6 +25,8 @@ use tidegate_core::{Error, Kind, Result};
 pub const SEARCH_PATH: &str = "$search_path";
 /// The schema of Postgres' and Redshift's own tables, which come first on every path.
 const PG_CATALOG: &str = "pg_catalog";
+/// The name under which DML finds the table that it changes, each row with its place.
+pub const TARGET: &str = "$target";
 /// Views in views: deeper ones are refused.
 const VIEW_DEPTH_MAX: usize = 32;
 
@@ -74,8 +77,10 @@ pub struct Scope {
     pub stand_in: Option<StandIn>,
     /// Inside a view: what its names stand for.
     pub bound: Option<Arc<Vec<ViewUse>>>,
-    /// For DML: the table whose rows show their places.
+    /// For DML: the table that is changed. By the name [`TARGET`] its rows show their places.
     pub places_of: Option<Oid>,
+    /// For RETURNING: the rows that were changed.
+    pub returned: Option<Arc<MemTable>>,
     /// Bytes of a scan from which on another task is worth it, on another node; None: this node works alone.
     pub task_bytes: Option<usize>,
     /// How many views have been opened to get here.
@@ -154,7 +159,15 @@ impl Scope {
         }
     }
 
+    /// A relation that is read, its rows without their places.
     async fn provider(&self, relation: &Relation) -> Result<Arc<dyn TableProvider>> {
+        match self.places_of {
+            Some(_) => Scope { places_of: None, ..self.clone() }.provider_as_asked(relation).await,
+            None => self.provider_as_asked(relation).await,
+        }
+    }
+
+    async fn provider_as_asked(&self, relation: &Relation) -> Result<Arc<dyn TableProvider>> {
         if let RelationKind::View(view) = &relation.kind {
             return self.view(relation, view).await;
         }
@@ -312,6 +325,12 @@ impl Namespace {
     /// As in Postgres, `pg_catalog` comes first unless the path names it.
     async fn along_the_path(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let scope = &self.database.scope;
+        if let Some(rows) = scope.returned.as_ref().filter(|_| name == RETURNED) {
+            return Ok(Some(Arc::clone(rows) as Arc<dyn TableProvider>));
+        }
+        if let Some(changed) = scope.places_of.filter(|_| name == TARGET).and_then(|oid| scope.state.relation(oid)) {
+            return scope.provider_as_asked(changed).await.map(Some);
+        }
         if name.contains("://") || name.starts_with('/') {
             return scope.path(name).await.map(Some);
         }

@@ -14,7 +14,10 @@ use datafusion::common::ScalarValue;
 use std::sync::Arc;
 use tidegate_catalog::{Change, Relation, State};
 use tidegate_core::{Error, Kind, Result};
-use tidegate_parser::Statement;
+use tidegate_parser::{Statement, Written};
+
+/// The types of a statement's parameters, as Postgres numbers types, and its columns if it gives rows.
+pub type Described = (Vec<u32>, Option<SchemaRef>);
 
 /// A service: the statements and relations of one part of the server.
 #[async_trait]
@@ -47,6 +50,17 @@ pub trait Service: Send + Sync {
     /// Puts what only the log holds into files: CHECKPOINT.
     async fn checkpoint(&self) -> Result<()> {
         Ok(())
+    }
+
+    /// Of UPDATE, DELETE and MERGE of its relations: the types of the parameters, and the columns of RETURNING. `told` are
+    /// the types that the client told. None: another service's.
+    async fn describe(
+        &self,
+        _scope: &Scope,
+        _written: Written<'_>,
+        _told: &[Option<u32>],
+    ) -> Result<Option<Described>> {
+        Ok(None)
     }
 
     /// Functions that it performs, by schema and name.

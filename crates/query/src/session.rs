@@ -1,25 +1,29 @@
 //! A session: one client's settings, transaction and user, and the statements it runs.
 
+use crate::block::Block;
 use crate::call::Call;
 use crate::cursors::Cursors;
 use crate::engine::Engine;
 use crate::outcome::{CopyIn, Notice, Outcome, TxStatus};
 use crate::parameter::{self, Prepared};
 use crate::planner::{Planner, shown_schema, text_rows};
+use crate::prepared::{self, PreparedStatements};
 use crate::scope::Scope;
+use crate::service::Described;
 use crate::variables::Variables;
 use crate::work::Work;
-use crate::{copy_in, ddl, insert, table_arguments, temporary};
+use crate::{compat, copy_in, ddl, insert, locking, sql_type, table_arguments, temporary};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use std::sync::Arc;
-use tidegate_catalog::{Space, Transaction};
-use tidegate_core::{Error, Kind, Result, shown_setting};
-use tidegate_parser::{CopyLocation, CopySubject, Piece, Statement, ast, fold, name_parts};
+use std::time::Duration;
+use tidegate_catalog::{Space, Who};
+use tidegate_core::{Error, Kind, Result, millis, shown_setting};
+use tidegate_parser::{CopyLocation, CopySubject, Piece, Statement, Written, ast, fold, name_parts, written};
 use tokio_util::sync::CancellationToken;
 
-/// Most savepoints of one transaction.
-const SAVEPOINTS_MAX: usize = 1000;
+/// Times that a name may turn out to be another table's once the one it was has been waited for.
+const LOCK_TRIES_MAX: usize = 100;
 
 /// One client's session.
 pub struct Session {
@@ -27,11 +31,9 @@ pub struct Session {
     pid: i32,
     user: String,
     variables: Variables,
-    status: TxStatus,
-    /// Open in a block, between the statements of one script, and while a COPY takes its rows.
-    transaction: Option<Transaction>,
-    savepoints: Vec<(String, Transaction)>,
+    block: Block,
     cursors: Cursors,
+    prepared: PreparedStatements,
     notices: Vec<Notice>,
     token: CancellationToken,
 }
@@ -50,10 +52,9 @@ impl Session {
             pid,
             user: user.to_string(),
             variables,
-            status: TxStatus::Idle,
-            transaction: None,
-            savepoints: Vec::new(),
+            block: Block::default(),
             cursors: Cursors::default(),
+            prepared: PreparedStatements::default(),
             notices: Vec::new(),
             token,
         })
@@ -71,7 +72,7 @@ impl Session {
 
     /// Where the session stands with regard to transactions.
     pub fn status(&self) -> TxStatus {
-        self.status
+        self.block.status()
     }
 
     /// The value of a setting.
@@ -103,11 +104,7 @@ impl Session {
 
     /// A statement has failed, and with it the block it stands in.
     pub fn fail(&mut self, _error: &Error) {
-        match self.status {
-            TxStatus::InBlock => self.status = TxStatus::Failed,
-            TxStatus::Idle => self.transaction = None,
-            TxStatus::Failed => {}
-        }
+        self.block.fail();
     }
 
     /// Cuts a script into its statements.
@@ -129,14 +126,26 @@ impl Session {
         };
         let statement = tidegate_parser::parse(&piece)?;
         self.refuse_after_failure(&statement)?;
+        self.describe(statement, types).await.map_err(|error| placed(error, &piece))
+    }
+
+    async fn describe(&self, statement: Statement, types: &[Option<u32>]) -> Result<Prepared> {
         let (parameter_types, schema) = match &statement {
-            Statement::Sql(sql) => match sql.as_ref() {
-                ast::Statement::ShowVariable { variable } => (Vec::new(), Some(show_schema(&setting_name(variable)))),
-                ast::Statement::Fetch { name, .. } => (Vec::new(), Some(self.cursors.schema(&fold(name))?)),
-                sql if is_query(sql) => self.describe(sql, types).await.map_err(|error| placed(error, &piece))?,
-                ast::Statement::Insert(insert) => (self.insert_parameters(insert, types).await?, None),
-                sql @ (ast::Statement::Update(_) | ast::Statement::Delete(_)) => (parameter::of_text(sql, types), None),
+            Statement::Sql(sql) => match (sql.as_ref(), written(sql)) {
+                (ast::Statement::ShowVariable { variable }, _) => {
+                    (Vec::new(), Some(show_schema(&setting_name(variable))))
+                }
+                (ast::Statement::Fetch { name, .. }, _) => (Vec::new(), Some(self.cursors.schema(&fold(name))?)),
+                (ast::Statement::Execute { name, .. }, _) => {
+                    (Vec::new(), self.prepared.find(name.as_ref())?.schema.clone())
+                }
+                (sql, _) if is_query(sql) => self.describe_query(sql, types).await?,
+                (_, Some(written)) => self.describe_written(written, types).await?,
                 _ => (Vec::new(), None),
+            },
+            Statement::Consume(consume) => match written(&consume.statement) {
+                Some(written) => self.describe_written(written, types).await?,
+                None => (Vec::new(), None),
             },
             _ => (Vec::new(), None),
         };
@@ -151,7 +160,7 @@ impl Session {
         }
     }
 
-    async fn describe(&self, sql: &ast::Statement, types: &[Option<u32>]) -> Result<(Vec<u32>, Option<SchemaRef>)> {
+    async fn describe_query(&self, sql: &ast::Statement, types: &[Option<u32>]) -> Result<Described> {
         if let Some(call) = Call::of(&self.engine, sql)? {
             let (types, schema) = call.describe(&self.scope()?, types).await?;
             return Ok((types, Some(schema)));
@@ -162,22 +171,23 @@ impl Session {
         Ok((types, Some(shown_schema(&Arc::new(bound.schema().as_arrow().clone())))))
     }
 
-    /// The types of the parameters of an INSERT: what the client told, else what they are compared or assigned to.
-    async fn insert_parameters(&self, insert: &ast::Insert, told: &[Option<u32>]) -> Result<Vec<u32>> {
+    /// Of a statement that changes rows: its parameters' types, and what its RETURNING gives.
+    async fn describe_written(&self, written: Written<'_>, types: &[Option<u32>]) -> Result<Described> {
         let scope = self.scope()?;
-        if let Some(source) = &insert.source
-            && !matches!(source.body.as_ref(), ast::SetExpr::Values(_))
-        {
-            let plan = Planner::new(&scope)?.plan(&ast::Statement::Query(source.clone())).await?;
-            return parameter::types_of(&plan, told);
+        if let ast::Statement::Insert(insert) = written.statement {
+            return insert::describe(&scope, written.with, insert, types).await;
         }
-        let known = insert::parameter_types(&scope, insert)?;
-        Ok(parameter::of_columns(&ast::Statement::Insert(insert.clone()), &known, told))
+        for service in self.engine.services() {
+            if let Some(described) = service.describe(&scope, written, types).await? {
+                return Ok(described);
+            }
+        }
+        Ok((parameter::of_text(written.statement, types), None))
     }
 
     /// What the next statement sees.
     fn scope(&self) -> Result<Scope> {
-        let state = match &self.transaction {
+        let state = match self.block.transaction() {
             Some(transaction) => Arc::clone(transaction.state()),
             None => self.engine.catalog().state(),
         };
@@ -202,6 +212,7 @@ impl Session {
             stand_in: None,
             bound: None,
             places_of: None,
+            returned: None,
             task_bytes: self.task_bytes()?,
             depth: 0,
         })
@@ -214,36 +225,70 @@ impl Session {
 
     async fn perform(&mut self, statement: Statement, values: Vec<ScalarValue>, last: bool) -> Result<Outcome> {
         self.refuse_after_failure(&statement)?;
+        let (statement, values) = self.named(statement, values).await?;
         if let Statement::Sql(sql) = &statement
             && let Some(outcome) = self.control(sql).await?
         {
             return Ok(outcome);
         }
+        let redshift = self.variables.get("compat_mode")? == "redshift";
+        if redshift && !self.block.is_idle() {
+            compat::refuse_in_block(&statement)?;
+        }
         let outcome = self.work(&statement, values).await;
         match outcome {
             Ok(Outcome::CopyIn(copy)) => Ok(Outcome::CopyIn(copy)),
             Ok(outcome) => {
+                if redshift && compat::commits(&statement) {
+                    self.commit().await?;
+                }
                 if last {
                     self.commit_implicit().await?;
                 }
                 Ok(outcome)
             }
             Err(error) => {
-                if self.status == TxStatus::Idle {
-                    self.transaction = None;
-                }
+                self.block.forget_if_idle();
                 Err(error)
             }
         }
     }
 
+    /// The statement that EXECUTE names, with its values; another is itself.
+    async fn named(&self, statement: Statement, values: Vec<ScalarValue>) -> Result<(Statement, Vec<ScalarValue>)> {
+        if let Statement::Sql(sql) = &statement
+            && let ast::Statement::Execute { name, parameters, immediate: false, .. } = sql.as_ref()
+        {
+            let prepared = self.prepared.find(name.as_ref())?;
+            let values = prepared::values(&self.scope()?, &prepared, parameters).await?;
+            let named = prepared.statement.clone().ok_or_else(|| Error::internal("a prepared statement is empty"))?;
+            return Ok((named, values));
+        }
+        Ok((statement, values))
+    }
+
+    /// PREPARE.
+    async fn prepare_named(
+        &mut self,
+        name: String,
+        types: &[ast::DataType],
+        statement: &ast::Statement,
+    ) -> Result<Outcome> {
+        let told = |told: &ast::DataType| Ok(Some(parameter::oid_of(&sql_type::sql_type(told)?.arrow())));
+        let types = types.iter().map(told).collect::<Result<Vec<_>>>()?;
+        let prepared = self.describe(Statement::Sql(Box::new(statement.clone())), &types).await?;
+        self.prepared.add(name, prepared)
+    }
+
     /// Performs a statement in the open transaction, or in one that is opened for it.
     async fn work(&mut self, statement: &Statement, values: Vec<ScalarValue>) -> Result<Outcome> {
-        let state = self.engine.catalog().state();
-        self.transaction.get_or_insert_with(|| Transaction::new(state));
+        let first = self.open();
+        if locking::may_lock(statement) {
+            self.lock(statement, first).await?;
+        }
         let scope = self.scope()?;
-        let transaction = self.transaction.as_mut().ok_or_else(|| Error::internal("no transaction is open"))?;
-        let in_block = self.status != TxStatus::Idle;
+        let in_block = !self.block.is_idle();
+        let transaction = self.block.open_transaction()?;
         let mut work = Work { scope, transaction, in_block, notices: &mut self.notices };
         if let Statement::Sql(sql) = statement
             && let Some(call) = Call::of(work.engine(), sql)?
@@ -261,7 +306,7 @@ impl Session {
     /// Ends COPY … FROM STDIN: the rows join the transaction, which commits unless a block is open.
     pub async fn finish_copy(&mut self, copy: Box<dyn CopyIn>) -> Result<String> {
         let (tag, changes) = copy.finish().await?;
-        let transaction = self.transaction.as_mut().ok_or_else(|| Error::internal("no transaction is open"))?;
+        let transaction = self.block.open_transaction()?;
         crate::work::refuse_views(transaction.state(), &changes)?;
         transaction.push(changes)?;
         self.commit_implicit().await?;
@@ -270,16 +315,15 @@ impl Session {
 
     /// Commits what stands outside of a block.
     async fn commit_implicit(&mut self) -> Result<()> {
-        match self.status {
-            TxStatus::Idle => self.commit().await,
-            _ => Ok(()),
+        match self.block.is_idle() {
+            true => self.commit().await,
+            false => Ok(()),
         }
     }
 
     /// Commits. In a task of its own: a client that goes away must not stop it between the log and the export.
     async fn commit(&mut self) -> Result<()> {
-        self.savepoints.clear();
-        let Some(transaction) = self.transaction.take().filter(|transaction| !transaction.is_empty()) else {
+        let Some(transaction) = self.block.take().filter(|transaction| !transaction.is_empty()) else {
             return Ok(());
         };
         let catalog = self.engine.catalog().clone();
@@ -295,7 +339,7 @@ impl Session {
     fn refuse_after_failure(&self, statement: &Statement) -> Result<()> {
         let ends = matches!(statement, Statement::Sql(sql)
             if matches!(sql.as_ref(), ast::Statement::Rollback { .. } | ast::Statement::Commit { .. }));
-        if self.status != TxStatus::Failed || ends {
+        if self.status() != TxStatus::Failed || ends {
             return Ok(());
         }
         let message = "current transaction is aborted, commands ignored until end of transaction block";
@@ -309,8 +353,14 @@ impl Session {
             ast::Statement::Commit { .. } => self.end(true).await?,
             ast::Statement::Rollback { savepoint: None, .. } => self.end(false).await?,
             ast::Statement::Rollback { savepoint: Some(name), .. } => self.rollback_to(&fold(name))?,
-            ast::Statement::Savepoint { name } => self.savepoint(fold(name))?,
-            ast::Statement::ReleaseSavepoint { name } => self.release(&fold(name))?,
+            ast::Statement::Savepoint { name } => {
+                self.block.savepoint(fold(name), self.cursors.declared())?;
+                done("SAVEPOINT")
+            }
+            ast::Statement::ReleaseSavepoint { name } => {
+                self.block.release(&fold(name))?;
+                done("RELEASE")
+            }
             ast::Statement::Set(set) => self.set(set.clone())?,
             ast::Statement::Reset(reset) => self.reset(reset.reset.clone())?,
             ast::Statement::ShowVariable { variable } => self.show_rows(&setting_name(variable))?,
@@ -319,6 +369,10 @@ impl Session {
                 _ => return Err(Error::new(Kind::Unsupported, "DECLARE makes one cursor")),
             },
             ast::Statement::Fetch { name, direction, .. } => self.cursors.fetch(&fold(name), direction).await?,
+            ast::Statement::Prepare { name, data_types, statement } => {
+                self.prepare_named(fold(name), data_types, statement).await?
+            }
+            ast::Statement::Deallocate { name, .. } => self.prepared.remove(name)?,
             ast::Statement::Close { cursor } => self.cursors.close(cursor)?,
             ast::Statement::Discard { object_type } => self.discard(object_type).await?,
             _ => return Ok(None),
@@ -328,10 +382,10 @@ impl Session {
 
     async fn discard(&mut self, what: &ast::DiscardObject) -> Result<Outcome> {
         if matches!(what, ast::DiscardObject::ALL) {
-            if self.status != TxStatus::Idle {
+            if !self.block.is_idle() {
                 return Err(Error::new(Kind::ActiveTransaction, "DISCARD ALL cannot run inside a transaction block"));
             }
-            self.cursors = Cursors::default();
+            (self.cursors, self.prepared) = (Cursors::default(), PreparedStatements::default());
             self.variables.reset_all();
         }
         if matches!(what, ast::DiscardObject::ALL | ast::DiscardObject::TEMP) {
@@ -342,7 +396,7 @@ impl Session {
 
     /// The client has gone, and with it what was only for it.
     pub async fn close(mut self) {
-        (self.transaction, self.cursors) = (None, Cursors::default());
+        (self.block, self.cursors) = (Block::default(), Cursors::default());
         if let Err(error) = temporary::drop_of(self.engine.catalog(), self.pid).await {
             tracing::warn!(pid = self.pid, %error, "temporary tables are left until the next start");
         }
@@ -354,71 +408,85 @@ impl Session {
     }
 
     async fn declare(&mut self, declare: &ast::Declare) -> Result<Outcome> {
-        let state = self.engine.catalog().state();
-        if self.status != TxStatus::Idle {
-            self.transaction.get_or_insert_with(|| Transaction::new(state));
+        let in_block = !self.block.is_idle();
+        if in_block {
+            self.open();
         }
         let scope = self.scope()?;
-        self.cursors.declare(&scope, declare, self.status != TxStatus::Idle).await
+        self.cursors.declare(&scope, declare, in_block).await
+    }
+
+    /// Opens a transaction unless one is open. Whether it did.
+    fn open(&mut self) -> bool {
+        let Session { engine, pid, user, block, .. } = self;
+        let since_ms = engine.clock().now_ms();
+        block.open(engine.catalog(), || Who { pid: *pid, user: user.clone(), since_ms })
+    }
+
+    /// Takes the tables that a statement must have for itself. The first statement of a transaction sees what stands
+    /// when it has them; a later one must find them as the transaction began: 40001.
+    async fn lock(&mut self, statement: &Statement, first: bool) -> Result<()> {
+        if let Statement::Sql(sql) = statement
+            && let ast::Statement::Lock(lock) = sql.as_ref()
+        {
+            locking::check_lock(lock, &self.scope()?, !self.block.is_idle())?;
+        }
+        let timeout = self.lock_timeout();
+        let mut tables = locking::tables(statement, &self.scope()?);
+        for _ in 0..LOCK_TRIES_MAX {
+            let scope = self.scope()?;
+            let transaction = self.block.open_transaction()?;
+            for table in &tables {
+                if locking::is_impatient(statement) && !transaction.try_lock(*table) {
+                    return Err(locking::taken(&scope, *table));
+                }
+                transaction.lock(*table, timeout).await?;
+            }
+            let newest = self.engine.catalog().state();
+            if !first {
+                return tables.iter().try_for_each(|table| transaction.check_unchanged(&newest, *table));
+            }
+            transaction.begin_again(newest);
+            let now = locking::tables(statement, &self.scope()?);
+            if now.is_subset(&tables) {
+                return Ok(());
+            }
+            tables = now;
+        }
+        Err(Error::new(Kind::Conflict, "the tables are being renamed all the time").hint("Run the statement again."))
+    }
+
+    fn lock_timeout(&self) -> Option<Duration> {
+        let ms = self.variables.get("lock_timeout").ok().and_then(|value| millis(&value));
+        ms.and_then(|ms| u64::try_from(ms).ok()).filter(|ms| *ms > 0).map(Duration::from_millis)
     }
 
     fn begin(&mut self) -> Outcome {
-        if self.status == TxStatus::InBlock {
+        if self.block.begin() {
             self.warn("25001", "there is already a transaction in progress");
         }
-        self.status = TxStatus::InBlock;
-        Outcome::Done { tag: "BEGIN".to_string() }
+        done("BEGIN")
     }
 
     async fn end(&mut self, commit: bool) -> Result<Outcome> {
         // As in Postgres: the COMMIT of a failed block is a ROLLBACK, and says so.
-        let commit = commit && self.status != TxStatus::Failed;
-        if self.status == TxStatus::Idle {
+        let commit = commit && self.status() != TxStatus::Failed;
+        if self.block.is_idle() {
             self.warn("25P01", "there is no transaction in progress");
         }
-        self.status = TxStatus::Idle;
+        self.cursors.end_transaction();
+        self.block.leave();
         if commit {
             self.commit().await?;
         }
-        self.transaction = None;
-        self.savepoints.clear();
-        self.cursors.end_transaction();
-        Ok(Outcome::Done { tag: if commit { "COMMIT" } else { "ROLLBACK" }.to_string() })
-    }
-
-    fn savepoint(&mut self, name: String) -> Result<Outcome> {
-        if self.status == TxStatus::Idle {
-            return Err(Error::new(Kind::NoTransaction, "SAVEPOINT can only be used in transaction blocks"));
-        }
-        let state = self.engine.catalog().state();
-        let copy = self.transaction.get_or_insert_with(|| Transaction::new(state)).clone();
-        if self.savepoints.len() >= SAVEPOINTS_MAX {
-            return Err(Error::new(
-                Kind::LimitExceeded,
-                format!("a transaction has {SAVEPOINTS_MAX} savepoints at most"),
-            ));
-        }
-        self.savepoints.push((name, copy));
-        Ok(Outcome::Done { tag: "SAVEPOINT".to_string() })
-    }
-
-    fn savepoint_index(&self, name: &str) -> Result<usize> {
-        let missing = || Error::new(Kind::UndefinedSavepoint, format!("savepoint \"{name}\" does not exist"));
-        self.savepoints.iter().rposition(|(own, _)| own == name).ok_or_else(missing)
+        self.block.take();
+        Ok(done(if commit { "COMMIT" } else { "ROLLBACK" }))
     }
 
     fn rollback_to(&mut self, name: &str) -> Result<Outcome> {
-        let index = self.savepoint_index(name)?;
-        self.savepoints.truncate(index + 1);
-        self.transaction = self.savepoints.last().map(|(_, copy)| copy.clone());
-        self.status = TxStatus::InBlock;
-        Ok(Outcome::Done { tag: "ROLLBACK".to_string() })
-    }
-
-    fn release(&mut self, name: &str) -> Result<Outcome> {
-        let index = self.savepoint_index(name)?;
-        self.savepoints.truncate(index);
-        Ok(Outcome::Done { tag: "RELEASE".to_string() })
+        let declared = self.block.rollback_to(name)?;
+        self.cursors.close_since(declared);
+        Ok(done("ROLLBACK"))
     }
 
     fn set(&mut self, set: ast::Set) -> Result<Outcome> {
@@ -472,6 +540,10 @@ impl Session {
     }
 }
 
+fn done(tag: &str) -> Outcome {
+    Outcome::Done { tag: tag.to_string() }
+}
+
 /// How severe a message is, as `client_min_messages` compares them.
 fn rank(severity: &str) -> usize {
     const ORDER: [&str; 3] = ["notice", "warning", "error"];
@@ -483,7 +555,7 @@ fn unsupported(what: &str) -> Error {
 }
 
 fn is_query(statement: &ast::Statement) -> bool {
-    matches!(statement, ast::Statement::Query(_) | ast::Statement::Explain { .. })
+    matches!(statement, ast::Statement::Query(_) | ast::Statement::Explain { .. }) && written(statement).is_none()
 }
 
 async fn query(scope: &Scope, sql: &ast::Statement, values: Vec<ScalarValue>) -> Result<Outcome> {
@@ -519,9 +591,13 @@ pub(crate) async fn dispatch(work: &mut Work<'_>, statement: &Statement, values:
         }
     }
     match statement {
-        Statement::Sql(sql) => match sql.as_ref() {
-            ast::Statement::Insert(insert) => insert::execute(work, insert, values).await,
-            sql => match ddl::execute(work, sql).await? {
+        Statement::Sql(sql) => match (sql.as_ref(), written(sql)) {
+            (_, Some(written)) if matches!(written.statement, ast::Statement::Insert(_)) => {
+                insert::execute(work, written, values).await
+            }
+            // The session has taken the tables.
+            (ast::Statement::Lock(_), _) => Ok(done("LOCK TABLE")),
+            (sql, _) => match ddl::execute(work, sql).await? {
                 Some(outcome) => Ok(outcome),
                 None => Err(unsupported(&statement.command_tag())),
             },

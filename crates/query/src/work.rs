@@ -77,7 +77,7 @@ impl Work<'_> {
     pub fn see_newest(&mut self) {
         let state = self.engine().catalog().state();
         self.scope.state = Arc::clone(&state);
-        *self.transaction = Transaction::new(state);
+        self.transaction.begin_again(state);
     }
 
     /// Changes what the server's own work changes too. A statement by itself commits here, and again when an object

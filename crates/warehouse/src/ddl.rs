@@ -105,7 +105,7 @@ async fn create_as(
     };
     let sources: Vec<Source> = (0..relation.columns.len()).map(Source::Input).collect();
     let rows = planner.stream(plan).await?;
-    let rows = insert::pour(work, &relation, &sources, rows).await?;
+    let rows = insert::pour(work, &relation, &sources, rows, None).await?;
     Ok(Outcome::Done { tag: format!("SELECT {rows}") })
 }
 

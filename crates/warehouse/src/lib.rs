@@ -6,7 +6,7 @@
 //! 1. Rows go into [`sink::FileSink`]: few of them into the table's tail, which the log holds; many into Parquet under
 //!    names that nobody lists yet. The [`Keeper`] turns tails into files.
 //!    Files are in the order of the table's sort key.
-//! 2. UPDATE and DELETE rewrite the files that hold touched rows ([`dml`]).
+//! 2. UPDATE, DELETE and MERGE are queries for the touched rows, whose files are written anew ([`dml`]).
 //! 3. COPY and UNLOAD move files in and out, all or nothing. Where there are workers, both are cut into chunks
 //!    that any node does ([`CopyWork`], [`UnloadWork`]).
 //! 4. The session's transaction takes the changes, and its commit is one frame.
@@ -16,6 +16,7 @@
 
 pub mod alter;
 mod analyze;
+mod assign;
 mod checkpoint;
 mod compaction;
 mod copy;
@@ -27,7 +28,10 @@ pub mod dml;
 mod few;
 mod keeper;
 mod load;
+mod lock_tables;
+mod merge;
 mod rename;
+mod rewrite;
 mod row_scan;
 mod service;
 pub mod sink;
@@ -37,6 +41,7 @@ mod sorter;
 pub mod system;
 mod table;
 mod table_def;
+mod touched;
 pub mod unload;
 mod unload_chunk;
 mod z_order;

@@ -4,7 +4,7 @@ use crate::dml::table_spec;
 use crate::keeper::Keeper;
 use crate::sink::FileSink;
 use crate::table::ManagedTable;
-use crate::{alter, copy, ddl, dml, system, unload};
+use crate::{alter, copy, ddl, dml, lock_tables, system, unload};
 use arrow::datatypes::DataType;
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
@@ -12,10 +12,10 @@ use datafusion::common::ScalarValue;
 use std::sync::Arc;
 use tidegate_catalog::{Relation, RelationKind, State, TableSpec};
 use tidegate_core::Result;
-use tidegate_parser::{CopyDirection, CopyLocation, Statement, Vacuum, ast};
+use tidegate_parser::{CopyDirection, CopyLocation, Statement, Vacuum, Written, ast, written};
 use tidegate_query::service_table::argument;
 use tidegate_query::system_table::{Cell, number, table, text};
-use tidegate_query::{Engine, Outcome, Scope, Service, SystemTable, TableSink, Work};
+use tidegate_query::{Described, Engine, Outcome, Scope, Service, SystemTable, TableSink, Work};
 
 /// Managed tables, COPY and UNLOAD.
 pub struct Warehouse {
@@ -104,13 +104,16 @@ impl Service for Warehouse {
                     true => "ALTER TABLE".to_string(),
                     false => return Ok(None),
                 },
-                ast::Statement::Update(update) => format!("UPDATE {}", dml::update(work, update, values).await?),
-                ast::Statement::Delete(delete) => format!("DELETE {}", dml::delete(work, delete, values).await?),
                 ast::Statement::Truncate(truncate) => {
                     dml::truncate(work, truncate)?;
                     "TRUNCATE TABLE".to_string()
                 }
-                _ => return Ok(None),
+                other => {
+                    return match written(other) {
+                        Some(written) => dml::execute(work, written, values).await,
+                        None => Ok(None),
+                    };
+                }
             },
             _ => return Ok(None),
         };
@@ -119,6 +122,10 @@ impl Service for Warehouse {
 
     async fn checkpoint(&self) -> Result<()> {
         self.keeper.flush_all().await
+    }
+
+    async fn describe(&self, scope: &Scope, written: Written<'_>, told: &[Option<u32>]) -> Result<Option<Described>> {
+        dml::describe(scope, written, told).await
     }
 
     fn system_tables(&self) -> Vec<SystemTable> {
@@ -136,6 +143,7 @@ impl Service for Warehouse {
         ];
         let mut all = system::tables();
         all.push(table("tidegate", "tables", &columns, |state| tables(state).collect()));
+        all.extend(lock_tables::all());
         all
     }
 }

@@ -1,7 +1,7 @@
 //! `INSERT … SELECT … FROM stream CONSUME AS name`: the rows and the reader's position commit together.
 
 use crate::insert;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, RowsTag};
 use crate::scope::{Consumed, Scope};
 use crate::work::Work;
 use datafusion::common::ScalarValue;
@@ -27,7 +27,8 @@ pub async fn execute(work: &mut Work<'_>, consume: &Consume, values: &[ScalarVal
     let cursor: BTreeMap<u32, u64> = state.shards(stream.oid).map(|shard| (shard.spec.number, shard.next)).collect();
     let before = work.scope.clone();
     work.scope = Scope { consumed: Some(Consumed { stream: stream.oid, from: Arc::new(from), upto: None }), ..before };
-    let rows = insert::run(work, insert, values).await;
+    let mut returning = insert::returning(&work.scope, insert)?;
+    let rows = insert::run(work, None, insert, values, returning.as_mut()).await;
     work.scope.consumed = None;
     let rows = rows?;
     let consumer = match known {
@@ -42,5 +43,8 @@ pub async fn execute(work: &mut Work<'_>, consume: &Consume, values: &[ScalarVal
         },
     };
     work.push(vec![Change::Put(Arc::new(Object::Consumer(consumer)))])?;
-    Ok(Outcome::Done { tag: format!("INSERT 0 {rows}") })
+    match returning {
+        Some(returning) => returning.outcome(&work.scope, values, RowsTag::Insert).await,
+        None => Ok(Outcome::Done { tag: RowsTag::Insert.text(rows) }),
+    }
 }

@@ -27,7 +27,7 @@ use datafusion::common::ScalarValue;
 use std::sync::Arc;
 use tidegate_catalog::{Relation, RelationKind, State};
 use tidegate_core::{Error, Kind, Result};
-use tidegate_parser::{Statement, ast, name_parts};
+use tidegate_parser::{Statement, ast, changed, name_parts};
 use tidegate_stream::Streams;
 
 /// Streams as a service of the engine.
@@ -103,34 +103,16 @@ impl Service for StreamService {
 
 /// UPDATE, DELETE, MERGE and TRUNCATE of a stream are refused: records leave by retention or with the stream.
 fn refuse_changes(work: &Work<'_>, statement: &ast::Statement) -> Result<()> {
-    let (what, names) = match statement {
-        ast::Statement::Update(update) => ("UPDATE", vec![update.table.relation.to_string()]),
-        ast::Statement::Delete(delete) => match &delete.from {
-            ast::FromTable::WithFromKeyword(tables) | ast::FromTable::WithoutKeyword(tables) => {
-                ("DELETE", tables.iter().map(|table| table.relation.to_string()).collect())
-            }
-        },
-        ast::Statement::Truncate(truncate) => {
-            ("TRUNCATE", truncate.table_names.iter().map(|target| target.name.to_string()).collect())
-        }
-        ast::Statement::Merge(merge) => ("MERGE", vec![merge.table.to_string()]),
-        _ => return Ok(()),
-    };
-    for name in names {
-        let bare = name.split_whitespace().next().unwrap_or_default();
-        let Ok(query) = tidegate_parser::parse_query(&format!("SELECT FROM {bare}")) else { continue };
-        let ast::SetExpr::Select(select) = *query.body else { continue };
-        let Some(ast::TableFactor::Table { name, .. }) = select.from.first().map(|table| &table.relation) else {
-            continue;
-        };
+    for name in changed(statement) {
         if let Some(relation) = work.scope.find_parts(&name_parts(name))
             && matches!(relation.kind, RelationKind::Stream(_))
         {
-            return Err(Error::new(
-                Kind::WrongObjectType,
-                format!("{what} is not possible on stream \"{}\"", relation.name),
-            )
-            .hint("Records leave by retention or with the stream."));
+            let what = Statement::Sql(Box::new(statement.clone())).command_tag();
+            let what = what.trim_end_matches(" TABLE");
+            let message = format!("{what} is not possible on stream \"{}\"", relation.name);
+            return Err(
+                Error::new(Kind::WrongObjectType, message).hint("Records leave by retention or with the stream.")
+            );
         }
     }
     Ok(())
