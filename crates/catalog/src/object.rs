@@ -5,6 +5,7 @@
 
 use crate::batch::{ComputeEnvironment, Job, JobDefinition, JobQueue};
 use crate::continuous::ContinuousQuery;
+use crate::function::Function;
 use crate::table_spec::TableSpec;
 use crate::types::Column;
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,8 @@ pub enum Object {
     Setting(Setting),
     /// A pump or a materialized view.
     ContinuousQuery(Box<ContinuousQuery>),
+    /// A SQL function.
+    Function(Box<Function>),
     /// Where jobs run.
     ComputeEnvironment(ComputeEnvironment),
     /// Where jobs wait.
@@ -401,6 +404,8 @@ pub enum Space {
     Setting,
     /// Continuous queries.
     ContinuousQuery,
+    /// The functions of a schema, by name and types.
+    Function(Oid),
     /// Compute environments.
     ComputeEnvironment,
     /// Job queues.
@@ -422,6 +427,7 @@ macro_rules! each_object {
             Object::Consumer($o) => $body,
             Object::Setting($o) => $body,
             Object::ContinuousQuery($o) => $body,
+            Object::Function($o) => $body,
             Object::ComputeEnvironment($o) => $body,
             Object::JobQueue($o) => $body,
             Object::JobDefinition($o) => $body,
@@ -457,6 +463,7 @@ impl Object {
             Object::Consumer(o) => Space::Consumer(o.stream),
             Object::Setting(_) => Space::Setting,
             Object::ContinuousQuery(_) => Space::ContinuousQuery,
+            Object::Function(o) => Space::Function(o.schema),
             Object::ComputeEnvironment(_) => Space::ComputeEnvironment,
             Object::JobQueue(_) => Space::JobQueue,
             Object::JobDefinition(_) => Space::JobDefinition,
@@ -475,6 +482,7 @@ impl Object {
             Object::Consumer(_) => "consumer",
             Object::Setting(_) => "setting",
             Object::ContinuousQuery(_) => "continuous query",
+            Object::Function(_) => "function",
             Object::ComputeEnvironment(_) => "compute environment",
             Object::JobQueue(_) => "job queue",
             Object::JobDefinition(_) => "job definition",

@@ -4,6 +4,7 @@
 //! planned on.
 
 use crate::change::{AddedRows, Append, Appended, Change};
+use crate::function::Function;
 use crate::object::{
     ADMIN, Consumer, Credential, Object, Oid, PUBLIC, Relation, RelationKind, Schema, Space, StreamSpec, User,
 };
@@ -79,6 +80,14 @@ impl State {
     /// All objects, by number.
     pub fn objects(&self) -> impl Iterator<Item = &Arc<Object>> {
         self.objects.values()
+    }
+
+    /// All functions that users have made, by number.
+    pub fn functions(&self) -> impl Iterator<Item = &Function> {
+        self.objects.values().filter_map(|object| match object.as_ref() {
+            Object::Function(function) => Some(function.as_ref()),
+            _ => None,
+        })
     }
 
     /// The relation of a number.

@@ -10,6 +10,14 @@ use std::sync::Arc;
 /// The metadata key under which a field of ours carries its SQL type, where the Arrow type does not say it.
 pub const PG_TYPE_KEY: &str = "pg_type";
 
+/// What a field of SUPER values carries under [`PG_TYPE_KEY`].
+pub const SUPER: &str = "super";
+
+/// Whether a field's values are SUPER: JSON as compact text.
+pub fn is_super(field: &Field) -> bool {
+    field.metadata().get(PG_TYPE_KEY).is_some_and(|name| name == SUPER)
+}
+
 /// A SQL type of a column.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SqlType {
@@ -49,6 +57,8 @@ pub enum SqlType {
     Uuid,
     /// `json` and `jsonb`, kept as text.
     Json,
+    /// Redshift's `super`: any JSON value, kept as its compact text.
+    Super,
     /// An array of another type.
     Array(Box<SqlType>),
     /// A nested type that only files have; kept by Arrow's own name for it.
@@ -66,7 +76,7 @@ impl SqlType {
             SqlType::Float4 => DataType::Float32,
             SqlType::Float8 => DataType::Float64,
             SqlType::Numeric(precision, scale) => DataType::Decimal128(*precision, *scale),
-            SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Uuid | SqlType::Json => {
+            SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Uuid | SqlType::Json | SqlType::Super => {
                 DataType::Utf8View
             }
             SqlType::Bytea => DataType::Binary,
@@ -132,14 +142,32 @@ impl SqlType {
             "character" => length.map(SqlType::Char),
             "uuid" => Some(SqlType::Uuid),
             "jsonb" => Some(SqlType::Json),
+            SUPER => Some(SqlType::Super),
             _ => None,
         }
+    }
+
+    /// Its name without a length: what tells functions of one name apart.
+    pub fn family(&self) -> String {
+        match self {
+            SqlType::Numeric(..) => "numeric".to_string(),
+            SqlType::Varchar(_) => "character varying".to_string(),
+            SqlType::Char(_) => "character".to_string(),
+            other => other.to_string(),
+        }
+    }
+
+    /// Whether a table may be distributed or sorted by such a column: not by SUPER (Redshift).
+    pub fn is_key(&self) -> bool {
+        !matches!(self, SqlType::Super)
     }
 
     /// What a field must say beside its Arrow type so that a client is told the SQL type.
     fn metadata(&self) -> Option<String> {
         match self {
-            SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Uuid | SqlType::Json => Some(self.to_string()),
+            SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Uuid | SqlType::Json | SqlType::Super => {
+                Some(self.to_string())
+            }
             _ => None,
         }
     }
@@ -167,6 +195,7 @@ impl fmt::Display for SqlType {
             SqlType::Interval => f.write_str("interval"),
             SqlType::Uuid => f.write_str("uuid"),
             SqlType::Json => f.write_str("jsonb"),
+            SqlType::Super => f.write_str(SUPER),
             SqlType::Array(item) => write!(f, "{item}[]"),
             SqlType::Nested(_) => f.write_str("jsonb"),
         }

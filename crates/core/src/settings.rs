@@ -244,6 +244,13 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("application_name", "", Scope::Session, Shape::Text, "What the client calls itself."),
     setting("bytea_output", "hex", Scope::Session, Shape::OneOf(&["hex", "escape"]), "How bytea is shown as text."),
+    setting(
+        "cast_super_null_on_error",
+        "on",
+        Scope::Session,
+        Shape::Switch,
+        "Whether a SUPER value that cannot be cast is NULL rather than an error.",
+    ),
     setting("client_encoding", "UTF8", Scope::Session, Shape::Text, "Always UTF8."),
     setting(
         "client_min_messages",
@@ -268,6 +275,13 @@ pub const SETTINGS: &[Setting] = &[
         Scope::Session,
         Shape::Whole(1, i64::MAX),
         "Bytes of a scan from which on another node is worth it.",
+    ),
+    setting(
+        "enable_case_sensitive_super_attribute",
+        "off",
+        Scope::Session,
+        Shape::Switch,
+        "Whether attributes of SUPER values keep their case without quotes.",
     ),
     setting(
         "error_on_nondeterministic_update",
@@ -297,6 +311,20 @@ pub const SETTINGS: &[Setting] = &[
         Scope::Session,
         Shape::Millis,
         "Longest time a statement waits for a table's lock; 0 is no limit.",
+    ),
+    setting(
+        "navigate_super_null_on_error",
+        "on",
+        Scope::Session,
+        Shape::Switch,
+        "Whether a step into a SUPER value of another sort gives NULL rather than an error.",
+    ),
+    setting(
+        "parse_super_null_on_error",
+        "off",
+        Scope::Session,
+        Shape::Switch,
+        "Whether json_parse gives NULL for what is not JSON rather than an error.",
     ),
     setting(
         "search_path",

@@ -61,7 +61,8 @@ const TYPES: &[Row] = &[
     Row(oid::OID, 1028, 4, &["oid"]),
     Row(oid::XID, 1011, 4, &["xid"]),
     Row(oid::OIDVECTOR, 1013, -1, &["oidvector"]),
-    Row(oid::JSON, 199, -1, &["json"]),
+    // SUPER is sent as JSON.
+    Row(oid::JSON, 199, -1, &["json", "super"]),
     Row(oid::PG_NODE_TREE, oid::TEXT, -1, &["pg_node_tree"]),
     Row(oid::FLOAT4, 1021, 4, &["real", "float4"]),
     Row(oid::FLOAT8, 1022, 8, &["double precision", "float8"]),

@@ -18,6 +18,7 @@ use crate::delivery::{self, AlterDelivery, CreateDelivery, DropDelivery};
 use crate::depth;
 use crate::external_schema::CreateExternalSchema;
 use crate::external_table::{AddPartitions, CreateExternalTable};
+use crate::partiql;
 use crate::piece::Piece;
 use crate::rewrite;
 use crate::show;
@@ -200,6 +201,7 @@ pub fn parse(piece: &Piece) -> Result<Statement> {
     rewrite::refuse(piece)?;
     let mut tokens = rewrite::tokens(piece);
     window::rewrite(piece, &mut tokens)?;
+    partiql::rewrite(&mut tokens);
     if let Some(create) = create_table::parse(piece, &tokens)? {
         return Ok(create);
     }

@@ -7,7 +7,7 @@ use arrow::util::display::FormatOptions;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use std::sync::Arc;
-use tidegate_catalog::{Column, Relation, SqlType, arrow_schema};
+use tidegate_catalog::{Column, Relation, SqlType, arrow_schema, is_super};
 use tidegate_core::{Error, Kind, Result};
 
 /// Where each column of a relation gets its values from.
@@ -26,7 +26,11 @@ pub fn conform(batch: &RecordBatch, relation: &Relation, sources: &[Source]) -> 
         let array = match source {
             Source::Input(index) => {
                 let given = batch.columns().get(*index).ok_or_else(|| Error::internal("a column is missing"))?;
-                without_blanks(fit(given, column)?, column)
+                let plain = !batch.schema_ref().fields().get(*index).is_some_and(|field| is_super(field));
+                match column.sql_type == SqlType::Super && plain {
+                    true => super_of(given, column)?,
+                    false => without_blanks(fit(given, column)?, column),
+                }
             }
             Source::Value(ScalarValue::Null) => new_null_array(&column.sql_type.arrow(), rows),
             Source::Value(value) => {
@@ -44,6 +48,12 @@ pub fn conform(batch: &RecordBatch, relation: &Relation, sources: &[Source]) -> 
     let schema = arrow_schema(&relation.columns);
     let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(schema, columns, &options).map_err(Error::internal)
+}
+
+/// Values of SQL as SUPER: a text is a JSON string.
+fn super_of(array: &ArrayRef, column: &Column) -> Result<ArrayRef> {
+    let made = crate::partiql::to_super(array);
+    Ok(Arc::new(made.map_err(|error| error.context(format_args!("column \"{}\"", column.name)))?))
 }
 
 /// A column's values as the column's type, as an assignment casts them.

@@ -3,6 +3,7 @@
 use crate::insert;
 use crate::outcome::Outcome;
 use crate::scope::undefined_schema;
+use crate::sql_function;
 use crate::view;
 use crate::work::Work;
 use std::sync::Arc;
@@ -18,6 +19,14 @@ pub async fn execute(work: &mut Work<'_>, statement: &ast::Statement) -> Result<
     let tag = match statement {
         ast::Statement::CreateSchema { schema_name, if_not_exists, .. } => {
             create_schema(work, schema_name, *if_not_exists)?
+        }
+        ast::Statement::CreateFunction(create) => {
+            sql_function::create(work, create).await?;
+            "CREATE FUNCTION"
+        }
+        ast::Statement::DropFunction(drop) => {
+            sql_function::drop_functions(work, drop)?;
+            "DROP FUNCTION"
         }
         ast::Statement::CreateView(view) => {
             view::create(work, view).await?;
@@ -127,7 +136,8 @@ fn drop_schemas(work: &mut Work<'_>, names: &[ObjectName], if_exists: bool, casc
         };
         let inside: Vec<_> =
             work.state().relations().filter(|relation| relation.schema == schema.oid()).cloned().collect();
-        if !inside.is_empty() && !cascade {
+        let functions = work.state().functions().any(|function| function.schema == schema.oid());
+        if (functions || !inside.is_empty()) && !cascade {
             let message = format!("cannot drop schema {name} because other objects depend on it");
             return Err(Error::new(Kind::DependentObjects, message)
                 .hint("Use DROP … CASCADE to drop the dependent objects too."));
@@ -137,6 +147,7 @@ fn drop_schemas(work: &mut Work<'_>, names: &[ObjectName], if_exists: bool, casc
                 view::drop_relation(work, &relation, true)?;
             }
         }
+        sql_function::drop_of_schema(work, schema.oid())?;
         work.push(vec![Change::Drop { oid: schema.oid(), revision: schema.revision() }])?;
     }
     Ok("DROP SCHEMA")

@@ -1,6 +1,7 @@
 //! The engine of the server: what all sessions share.
 
 use crate::cooperative::YieldAboveJoins;
+use crate::partiql::SuperPlanner;
 use crate::pass::{Pass, Passes};
 use crate::scope::{SEARCH_PATH, Scope};
 use crate::service::{Service, SystemTable};
@@ -63,6 +64,8 @@ impl Engine {
         let mut builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(Arc::clone(&runtime))
+            // Before the engine's own, which would take paths for fields of structs.
+            .with_expr_planners(vec![Arc::new(SuperPlanner)])
             .with_default_features()
             .with_physical_optimizer_rule(Arc::new(YieldAboveJoins));
         if let Some(spread) = &spread {
@@ -204,7 +207,7 @@ impl Engine {
 
 /// Adds the functions that every node has beside the engine's own.
 pub fn with_functions(mut state: SessionState) -> Result<SessionState> {
-    let own = crate::functions::all().into_iter().chain(crate::json_functions::all());
+    let own = crate::functions::all().into_iter().chain(crate::partiql::functions());
     for function in own.chain(crate::text_cast::all()) {
         state.register_udf(function).map_err(crate::from_datafusion)?;
     }

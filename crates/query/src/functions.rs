@@ -1,4 +1,4 @@
-//! Functions of Postgres that the engine lacks.
+//! Functions of Postgres and Redshift that the engine lacks.
 
 use crate::fault::carried;
 use arrow::array::{ArrayRef, AsArray, BinaryArray, StringArray};
@@ -25,7 +25,14 @@ pub fn all() -> Vec<Arc<ScalarUDF>> {
         Volatility::Immutable,
         Arc::new(|arguments| two(arguments, convert_to)),
     );
-    vec![Arc::new(binary_to_text), Arc::new(text_to_binary)]
+    let encoded = create_udf(
+        "from_varbyte",
+        vec![DataType::Binary, DataType::Utf8],
+        DataType::Utf8,
+        Volatility::Immutable,
+        Arc::new(|arguments| two(arguments, from_varbyte)),
+    );
+    vec![Arc::new(binary_to_text), Arc::new(text_to_binary), Arc::new(encoded)]
 }
 
 fn two(
@@ -63,4 +70,24 @@ fn convert_to(text: &ArrayRef, encodings: &ArrayRef) -> EngineResult<ArrayRef> {
     check_encoding(encodings)?;
     let converted: BinaryArray = text.as_string::<i32>().iter().map(|text| text.map(str::as_bytes)).collect();
     Ok(Arc::new(converted))
+}
+
+/// Redshift's encodings of text. 22023 for another.
+fn from_varbyte(bytes: &ArrayRef, encodings: &ArrayRef) -> EngineResult<ArrayRef> {
+    let row = |(bytes, encoding): (Option<&[u8]>, Option<&str>)| -> EngineResult<Option<String>> {
+        let (Some(bytes), Some(encoding)) = (bytes, encoding) else { return Ok(None) };
+        match encoding.to_ascii_lowercase().as_str() {
+            "utf-8" | "utf8" => match std::str::from_utf8(bytes) {
+                Ok(text) => Ok(Some(text.to_string())),
+                Err(_) => Err(carried(Error::new(Kind::InvalidText, "from_varbyte: the bytes are not UTF-8"))),
+            },
+            "hex" => Ok(Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())),
+            other => {
+                let message = format!("from_varbyte: encoding \"{other}\" is not supported");
+                Err(carried(Error::new(Kind::InvalidParameter, message).hint("They are utf-8 and hex.")))
+            }
+        }
+    };
+    let rows = as_binary_array(bytes)?.iter().zip(as_string_array(encodings)?.iter()).map(row);
+    Ok(Arc::new(rows.collect::<EngineResult<StringArray>>()?))
 }

@@ -4,6 +4,7 @@ use crate::conform::{Source, conform};
 use crate::identity;
 use crate::outcome::{Outcome, RowsTag};
 use crate::parameter;
+use crate::pg::build;
 use crate::planner::Planner;
 use crate::returning::{Returning, columns_of};
 use crate::scope::Scope;
@@ -13,7 +14,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
-use tidegate_catalog::{Column, Relation};
+use tidegate_catalog::{Column, Relation, SqlType};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{Written, ast, fold, name_parts};
 
@@ -208,6 +209,7 @@ pub async fn sources(scope: &Scope, relation: &Relation, columns: &[usize]) -> R
 /// The value of a column's default now, NULL where it has none.
 pub async fn default_of(scope: &Scope, column: &Column) -> Result<ScalarValue> {
     let Some(text) = &column.default else { return Ok(ScalarValue::Null) };
+    let text = if column.sql_type == SqlType::Super { format!("to_super({text})") } else { text.clone() };
     let query = ast::Statement::Query(tidegate_parser::parse_query(&format!("SELECT {text}"))?);
     let planner = Planner::new(scope)?;
     let rows = planner.stream(planner.plan(&query).await?).await?;
@@ -250,8 +252,24 @@ fn with_defaults(scope: &Scope, query: &ast::Query, relation: &Relation, columns
                 (None, None) => ast::Expr::Value(ast::Value::Null.into()),
             };
         }
+        if relation.columns.get(*column).is_some_and(|column| column.sql_type == SqlType::Super) {
+            made_super(expr);
+        }
     }
     Ok(Box::new(query))
+}
+
+/// Rows of VALUES may hold SUPER values and values of SQL in one column: all are made SUPER, each by itself.
+fn made_super(expr: &mut ast::Expr) {
+    let own = std::mem::replace(expr, build::boolean(false));
+    let own = match &own {
+        // A parameter has no type of its own.
+        ast::Expr::Value(value) if matches!(value.value, ast::Value::Placeholder(_)) => {
+            build::cast(own, ast::DataType::Text)
+        }
+        _ => own,
+    };
+    *expr = build::call("to_super", vec![own]);
 }
 
 fn check_width(width: usize, columns: &[usize], insert: &ast::Insert) -> Result<()> {

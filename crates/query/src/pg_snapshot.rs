@@ -1,10 +1,11 @@
 //! The catalog as `pg_catalog` shows it.
 
 use crate::engine::DATABASE;
-use crate::pg::{PgColumn, PgConstraint, PgRelation, PgRole, PgSchema, PgSnapshot};
+use crate::pg::{PgColumn, PgConstraint, PgFunction, PgRelation, PgRole, PgSchema, PgSnapshot};
 use crate::scope::Scope;
 use tidegate_catalog::{
-    ADMIN, Column, Constraint, ConstraintKind, Object, Relation, RelationKind, SqlType, State, User,
+    ADMIN, Column, Constraint, ConstraintKind, Function, Object, Relation, RelationKind, SqlType, State, User,
+    Volatility,
 };
 
 /// What a scope sees.
@@ -24,6 +25,7 @@ pub fn of(scope: &Scope) -> PgSnapshot {
             })
             .collect(),
         relations: state.relations().map(|one| relation(state, one)).collect(),
+        functions: state.functions().map(function).collect(),
         roles: objects()
             .filter_map(|object| match object {
                 Object::User(user) => {
@@ -78,6 +80,23 @@ fn places(relation: &Relation, in_files: &[String]) -> Vec<i64> {
     in_files.iter().filter_map(place).filter_map(|index| i64::try_from(index + 1).ok()).collect()
 }
 
+fn function(function: &Function) -> PgFunction {
+    PgFunction {
+        oid: function.oid,
+        schema: function.schema,
+        name: function.called.clone(),
+        owner: function.owner,
+        arguments: function.arguments.iter().map(|one| (one.name.clone(), one.sql_type.oid())).collect(),
+        result: function.returns.oid(),
+        volatility: match function.volatility {
+            Volatility::Volatile => 'v',
+            Volatility::Stable => 's',
+            Volatility::Immutable => 'i',
+        },
+        source: function.body.clone(),
+    }
+}
+
 fn column(column: &Column) -> PgColumn {
     PgColumn {
         name: column.name.clone(),
@@ -116,6 +135,7 @@ impl Modifier for SqlType {
             SqlType::Interval => 1186,
             SqlType::Numeric(..) => 1700,
             SqlType::Uuid => 2950,
+            SqlType::Super => 114,
             SqlType::Json | SqlType::Nested(_) => 3802,
             SqlType::Array(item) => match item.as_ref() {
                 SqlType::Bool => 1000,

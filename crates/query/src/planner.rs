@@ -3,9 +3,11 @@
 use crate::fault::carried;
 use crate::outcome::{Outcome, RowsTag};
 use crate::parameter;
+use crate::partiql::{self, Lenience};
 use crate::pinned::Pinned;
 use crate::scope::Scope;
 use crate::spread::Spread;
+use crate::sql_function::{self, Calls};
 use crate::stream_sql;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -56,6 +58,7 @@ impl Planner {
     /// Plans a query, its parameters still open.
     pub async fn plan(&self, statement: &ast::Statement) -> Result<LogicalPlan> {
         let mut statement = statement.clone();
+        partiql::read(&mut statement, self.scope.switch("enable_case_sensitive_super_attribute", false));
         stream_sql::expand(&mut statement, &self.scope);
         crate::service_table::rewrite(&mut statement, &self.scope.engine);
         let snapshot = crate::pg_snapshot::of(&self.scope);
@@ -66,6 +69,8 @@ impl Planner {
             use datafusion::execution::FunctionRegistry;
             state.register_udf(function).map_err(crate::from_datafusion)?;
         }
+        let calls = Calls::of(&self.scope, &state, &mut statement).await?;
+        calls.register(&mut state)?;
         if stream_sql::names_system_columns(&statement) {
             let scope = Scope { system_columns: true, ..self.scope.clone() };
             stream_sql::hide_from_wildcards(&mut statement, &scope);
@@ -73,8 +78,18 @@ impl Planner {
         }
         let statement = EngineStatement::Statement(Box::new(statement));
         let plan = state.statement_to_plan(statement).await.map_err(crate::from_datafusion)?;
+        let plan = if calls.is_empty() { plan } else { sql_function::inline(plan).map_err(crate::from_datafusion)? };
+        let plan = partiql::resolve(plan, self.lenience()).map_err(crate::from_datafusion)?;
         refuse_writes(&plan)?;
         Ok(plan)
+    }
+
+    fn lenience(&self) -> Lenience {
+        Lenience {
+            navigate: self.scope.switch("navigate_super_null_on_error", true),
+            cast: self.scope.switch("cast_super_null_on_error", true),
+            parse: self.scope.switch("parse_super_null_on_error", false),
+        }
     }
 
     /// Runs a plan whose parameters are bound.

@@ -112,6 +112,12 @@ impl Scope {
         self.bound.as_ref()?.iter().find(is_it)
     }
 
+    /// Whether the session has a switch on. `default` is what it is for those who have no session.
+    pub fn switch(&self, name: &str, default: bool) -> bool {
+        let found = self.settings.iter().find(|(known, _, _)| known == name);
+        found.map_or(default, |(_, value, _)| value == "on")
+    }
+
     /// The relation of a name in its parts.
     pub fn find_parts(&self, parts: &[String]) -> Option<&Relation> {
         match parts {

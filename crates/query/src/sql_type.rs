@@ -52,7 +52,8 @@ fn custom(name: &str, arguments: &[String]) -> Result<SqlType> {
     Ok(match name.to_ascii_lowercase().trim_start_matches("pg_catalog.") {
         "bpchar" => SqlType::Char(length.unwrap_or(256)),
         "nchar" => SqlType::Char(length.unwrap_or(1)),
-        "name" | "super" | "string" => SqlType::Text,
+        "name" | "string" => SqlType::Text,
+        "super" => SqlType::Super,
         "timestamptz" => SqlType::Timestamptz,
         "varbyte" => SqlType::Bytea,
         _ => return Err(unknown(name)),

@@ -3,6 +3,7 @@
 
 use super::nested;
 use super::values::{self, Bad};
+use crate::partiql::{self, Wrong};
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BooleanArray, BooleanBufferBuilder, Date32Array, Decimal128Array,
     Float32Array, Float64Array, Int16Array, Int32Array, Int64Array, StringArray, Time64MicrosecondArray,
@@ -14,6 +15,7 @@ use arrow::datatypes::{DataType, FieldRef};
 use arrow::error::ArrowError;
 use std::borrow::Cow;
 use std::sync::Arc;
+use tidegate_catalog::{SUPER, is_super};
 use tidegate_core::{Error, Kind, Result};
 
 /// One column of the batch that is being filled.
@@ -40,6 +42,8 @@ enum Values {
     Cast(Strings),
     /// As JSON.
     Nested(Strings),
+    /// JSON, made compact.
+    Super(Strings),
 }
 
 /// Values of any length behind one another.
@@ -83,6 +87,7 @@ impl ColumnBuilder {
             DataType::Date32 => Values::Date(Vec::new()),
             DataType::Time64(_) => Values::Time(Vec::new()),
             DataType::Timestamp(_, zone) => Values::Timestamp(Vec::new(), zone.is_some()),
+            DataType::Utf8View if is_super(&field) => Values::Super(Strings::default()),
             DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => Values::Text(Strings::default()),
             DataType::Binary | DataType::BinaryView | DataType::LargeBinary => Values::Bytes(Strings::default()),
             other if other.is_nested() => Values::Nested(Strings::default()),
@@ -111,6 +116,11 @@ impl ColumnBuilder {
         matches!(self.values, Values::Text(_) | Values::Bytes(_))
     }
 
+    /// Whether it takes JSON as it is written.
+    pub(super) fn takes_json(&self) -> bool {
+        matches!(self.values, Values::Super(_))
+    }
+
     /// A JSON number as the column reads it: many writers put `5.0` for a whole number.
     pub(super) fn json_number<'t>(&self, text: Cow<'t, str>) -> Cow<'t, str> {
         let whole = matches!(self.values, Values::Int16(_) | Values::Int32(_) | Values::Int64(_));
@@ -136,6 +146,7 @@ impl ColumnBuilder {
             DataType::Time64(_) => "time".into(),
             DataType::Timestamp(_, None) => "timestamp".into(),
             DataType::Timestamp(_, Some(_)) => "timestamp with time zone".into(),
+            DataType::Utf8View if is_super(&self.field) => SUPER.into(),
             DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => "text".into(),
             DataType::Binary | DataType::BinaryView | DataType::LargeBinary => "bytea".into(),
             other => other.to_string(),
@@ -153,7 +164,7 @@ impl ColumnBuilder {
             Values::Float32(v) => v.push(0.0),
             Values::Float64(v) => v.push(0.0),
             Values::Decimal(v, ..) => v.push(0),
-            Values::Text(v) | Values::Bytes(v) | Values::Cast(v) | Values::Nested(v) => v.close(),
+            Values::Text(v) | Values::Bytes(v) | Values::Cast(v) | Values::Nested(v) | Values::Super(v) => v.close(),
         }
     }
 
@@ -184,6 +195,15 @@ impl ColumnBuilder {
                 v.bytes.extend_from_slice(text);
                 v.close();
             }
+            Values::Super(v) => {
+                let text = std::str::from_utf8(text).map_err(|_| Bad::Encoding)?;
+                let json = partiql::normalize(text).map_err(|wrong| match wrong {
+                    Wrong::Syntax(_) => Bad::Syntax,
+                    Wrong::Long | Wrong::Deep => Bad::Range,
+                })?;
+                v.bytes.extend_from_slice(json.as_bytes());
+                v.close();
+            }
             Values::Nested(v) => {
                 let text = std::str::from_utf8(text).map_err(|_| Bad::Encoding)?;
                 v.bytes.extend_from_slice(nested::to_json(text, self.field.data_type())?.as_bytes());
@@ -211,7 +231,9 @@ impl ColumnBuilder {
             Values::Float32(v) => v.truncate(rows),
             Values::Float64(v) => v.truncate(rows),
             Values::Decimal(v, ..) => v.truncate(rows),
-            Values::Text(v) | Values::Bytes(v) | Values::Cast(v) | Values::Nested(v) => v.truncate(rows),
+            Values::Text(v) | Values::Bytes(v) | Values::Cast(v) | Values::Nested(v) | Values::Super(v) => {
+                v.truncate(rows);
+            }
         }
     }
 
@@ -238,7 +260,7 @@ impl ColumnBuilder {
                     _ => Arc::new(array),
                 }
             }
-            Values::Text(v) | Values::Cast(v) => {
+            Values::Text(v) | Values::Cast(v) | Values::Super(v) => {
                 let (offsets, bytes) = v.take();
                 Arc::new(StringArray::try_new(offsets, bytes, nulls)?)
             }

@@ -1,12 +1,13 @@
 //! Rows as JSON lines that are read back exactly: bytes as `"\\x…"`, NaN and infinities as text, NULL as `null`.
 
-use arrow::array::{Array, ArrayAccessor, AsArray, PrimitiveArray, RecordBatch};
+use arrow::array::{Array, ArrayAccessor, AsArray, PrimitiveArray, RecordBatch, StringViewArray};
 use arrow::datatypes::{ArrowPrimitiveType, DataType, FieldRef, Float32Type, Float64Type, Schema};
 use arrow::error::ArrowError;
 use arrow::json::writer::{LineDelimited, NullableEncoder, Writer, WriterBuilder};
 use arrow::json::{Encoder, EncoderFactory, EncoderOptions};
 use std::io::Write as _;
 use std::sync::Arc;
+use tidegate_catalog::is_super;
 use tidegate_core::{Error, Kind, Result};
 
 const TIMESTAMP: &str = "%Y-%m-%dT%H:%M:%S%.f";
@@ -44,11 +45,12 @@ struct Exact;
 impl EncoderFactory for Exact {
     fn make_default_encoder<'a>(
         &self,
-        _field: &'a FieldRef,
+        field: &'a FieldRef,
         array: &'a dyn Array,
         _options: &'a EncoderOptions,
     ) -> Result<Option<NullableEncoder<'a>>, ArrowError> {
         let encoder: Box<dyn Encoder + 'a> = match array.data_type() {
+            DataType::Utf8View if is_super(field) => Box::new(Json(array.as_string_view())),
             DataType::Binary => Box::new(Hex(array.as_binary::<i32>())),
             DataType::LargeBinary => Box::new(Hex(array.as_binary::<i64>())),
             DataType::BinaryView => Box::new(Hex(array.as_binary_view())),
@@ -58,6 +60,15 @@ impl EncoderFactory for Exact {
             _ => return Ok(None),
         };
         Ok(Some(NullableEncoder::new(encoder, array.nulls().cloned())))
+    }
+}
+
+/// SUPER values: they are JSON.
+struct Json<'a>(&'a StringViewArray);
+
+impl Encoder for Json<'_> {
+    fn encode(&mut self, row: usize, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0.value(row).as_bytes());
     }
 }
 

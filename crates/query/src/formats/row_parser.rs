@@ -341,6 +341,10 @@ impl RowParser {
         let members = Members::read(text, &self.names).map_err(|e| Fault::row(line, format!("invalid JSON: {e}")))?;
         for (at, column) in &mut self.columns {
             let raw = members.found.get(*at).copied().flatten().map_or("null", |raw| raw.get());
+            if column.takes_json() && raw != "null" {
+                column.push(raw.as_bytes()).map_err(|bad| Fault::value(column, raw.as_bytes(), bad))?;
+                continue;
+            }
             let text = scalar_text(raw).map_err(|e| Fault::row(line, format!("invalid JSON: {e}")))?;
             let null = self.options.null.as_deref();
             match text.filter(|text| null != Some(text.as_ref())) {

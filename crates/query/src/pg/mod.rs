@@ -23,5 +23,5 @@ mod types;
 
 pub use functions::functions;
 pub use provider::{information_schema, pg_catalog};
-pub use rewrite::{plain_name, rewrite};
-pub use snapshot::{PgColumn, PgConstraint, PgRelation, PgRole, PgSchema, PgSnapshot};
+pub use rewrite::{build, plain_name, rewrite};
+pub use snapshot::{PgColumn, PgConstraint, PgFunction, PgRelation, PgRole, PgSchema, PgSnapshot};

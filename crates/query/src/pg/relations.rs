@@ -11,6 +11,8 @@ use arrow::compute::concat_batches;
 use datafusion::error::Result;
 use std::sync::LazyLock;
 
+/// The language of functions in SQL.
+const SQL_LANGUAGE_OID: u32 = 14;
 /// The access method of tables, `heap`.
 const HEAP_OID: u32 = 2;
 /// The tablespace of everything, `pg_default`.
@@ -59,8 +61,37 @@ pub fn rows(snapshot: &PgSnapshot, shape: &'static Shape) -> Result<RecordBatch>
             None => own,
         });
     }
-    let known = fixed::rows(shape.name);
-    Ok(known.unwrap_or_else(|| RecordBatch::new_empty(shape.schema.clone())))
+    let known = fixed::rows(shape.name).unwrap_or_else(|| RecordBatch::new_empty(shape.schema.clone()));
+    if shape.name == "pg_proc" && !snapshot.functions.is_empty() {
+        let mut rows = Rows::of(shape);
+        procedures(snapshot, &mut rows);
+        return Ok(concat_batches(&shape.schema, [&known, &rows.finish()?])?);
+    }
+    Ok(known)
+}
+
+/// Functions that users have made.
+fn procedures(snapshot: &PgSnapshot, rows: &mut Rows) {
+    for function in &snapshot.functions {
+        let names: Vec<String> = function.arguments.iter().map(|(name, _)| name.clone().unwrap_or_default()).collect();
+        let named = names.iter().any(|name| !name.is_empty());
+        rows.push([
+            ("oid", function.oid.into()),
+            ("proname", function.name.as_str().into()),
+            ("pronamespace", function.schema.into()),
+            ("proowner", function.owner.into()),
+            ("prolang", SQL_LANGUAGE_OID.into()),
+            ("procost", Cell::Float(100.0)),
+            ("prokind", "f".into()),
+            ("provolatile", function.volatility.to_string().into()),
+            ("proparallel", "u".into()),
+            ("pronargs", function.arguments.len().into()),
+            ("prorettype", function.result.into()),
+            ("proargtypes", Cell::Ints(function.arguments.iter().map(|(_, oid)| i64::from(*oid)).collect())),
+            ("proargnames", if named { Cell::Texts(names) } else { Cell::Null }),
+            ("prosrc", function.source.as_str().into()),
+        ]);
+    }
 }
 
 /// Whether a table of `pg_catalog` never has rows here.

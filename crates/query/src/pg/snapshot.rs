@@ -17,6 +17,8 @@ pub struct PgSnapshot {
     pub schemas: Vec<PgSchema>,
     /// Tables, external tables, streams and views.
     pub relations: Vec<PgRelation>,
+    /// Functions that users have made.
+    pub functions: Vec<PgFunction>,
     /// Users.
     pub roles: Vec<PgRole>,
     /// Name, value and description of each setting.
@@ -93,6 +95,27 @@ pub struct PgColumn {
     pub identity: Option<(i64, i64, bool)>,
 }
 
+/// A function that a user has made.
+#[derive(Debug, Clone)]
+pub struct PgFunction {
+    /// Its object id.
+    pub oid: u32,
+    /// Object id of its schema.
+    pub schema: u32,
+    /// The name that it is called by.
+    pub name: String,
+    /// Object id of the role that owns it.
+    pub owner: u32,
+    /// Names, where they have one, and object ids of the types of its arguments.
+    pub arguments: Vec<(Option<String>, u32)>,
+    /// Object id of its result's type.
+    pub result: u32,
+    /// `i`, `s` or `v`.
+    pub volatility: char,
+    /// Its body.
+    pub source: String,
+}
+
 /// A user.
 #[derive(Debug, Clone)]
 pub struct PgRole {
@@ -115,6 +138,11 @@ impl PgSnapshot {
     /// The relation of an object id.
     pub(super) fn relation(&self, oid: u32) -> Option<&PgRelation> {
         self.relations.iter().find(|relation| relation.oid == oid)
+    }
+
+    /// The function of an object id.
+    pub(super) fn function(&self, oid: u32) -> Option<&PgFunction> {
+        self.functions.iter().find(|function| function.oid == oid)
     }
 
     /// The role of an object id.

@@ -46,6 +46,7 @@ fn snapshot() -> PgSnapshot {
         ..planes.clone()
     };
     PgSnapshot {
+        functions: Vec::new(),
         database: "dev".into(),
         user: "admin".into(),
         user_oid: 10,

@@ -110,7 +110,14 @@ fn columns_at(relation: &PgRelation, places: &[i64]) -> String {
     places.iter().filter_map(name).collect::<Vec<_>>().join(", ")
 }
 
-fn function_arguments(_: &PgSnapshot, arguments: &[Cell]) -> Result<Cell> {
+fn function_arguments(snapshot: &PgSnapshot, arguments: &[Cell]) -> Result<Cell> {
+    if let Some(found) = snapshot.function(oid(arguments, 0)) {
+        let described = found.arguments.iter().map(|(name, type_oid)| match name {
+            Some(name) => format!("{} {}", names::quote(name), types::format(*type_oid, None)),
+            None => types::format(*type_oid, None),
+        });
+        return Ok(described.collect::<Vec<_>>().join(", ").into());
+    }
     let Some(found) = PROCEDURES.get(&oid(arguments, 0)) else { return Ok(Cell::Null) };
     let last = found.arguments.len().saturating_sub(1);
     let described = found.arguments.iter().enumerate().map(|(place, type_oid)| {
@@ -122,7 +129,10 @@ fn function_arguments(_: &PgSnapshot, arguments: &[Cell]) -> Result<Cell> {
     Ok(described.collect::<Vec<_>>().join(", ").into())
 }
 
-fn function_result(_: &PgSnapshot, arguments: &[Cell]) -> Result<Cell> {
+fn function_result(snapshot: &PgSnapshot, arguments: &[Cell]) -> Result<Cell> {
+    if let Some(found) = snapshot.function(oid(arguments, 0)) {
+        return Ok(types::format(found.result, None).into());
+    }
     let Some(found) = PROCEDURES.get(&oid(arguments, 0)) else { return Ok(Cell::Null) };
     let kind = types::format(found.result, None);
     Ok(if found.returns_set { format!("SETOF {kind}") } else { kind }.into())

@@ -44,6 +44,10 @@ pub fn expression(expr: &mut Expr) {
                 *expr = looked_up(take(inner), kind);
                 return;
             }
+            if is_super(data_type) {
+                *expr = build::call("to_super", vec![take(inner)]);
+                return;
+            }
             if let Some(plain) = plain_type(data_type) {
                 *data_type = plain;
             }
@@ -152,6 +156,10 @@ fn custom_type(name: &ObjectName, modifiers: &[String]) -> Option<DataType> {
 fn length(modifiers: &[String]) -> Option<sqlparser::ast::CharacterLength> {
     let length = modifiers.first()?.parse().ok()?;
     Some(sqlparser::ast::CharacterLength::IntegerLength { length, unit: None })
+}
+
+fn is_super(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Custom(name, _) if catalog_name(name).as_deref() == Some("super"))
 }
 
 fn is_text(data_type: &DataType) -> bool {

@@ -9,7 +9,7 @@
 //! A query that needs none of it is only walked.
 
 mod barren;
-mod build;
+pub mod build;
 mod calls;
 mod casts;
 mod correlated;

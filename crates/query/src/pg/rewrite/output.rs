@@ -2,7 +2,7 @@
 
 use super::super::functions;
 use super::{build, casts};
-use sqlparser::ast::{DataType, Expr, Ident, SelectItem, SetExpr};
+use sqlparser::ast::{AccessExpr, DataType, Expr, Ident, SelectItem, SetExpr};
 use tidegate_parser::fold;
 
 /// What Postgres calls a column that it has no name for.
@@ -133,8 +133,19 @@ fn name(expr: &Expr) -> Option<String> {
         Expr::Nested(inner) => name(inner),
         Expr::Identifier(ident) => Some(fold(ident)),
         Expr::CompoundIdentifier(parts) => parts.last().map(fold),
+        Expr::CompoundFieldAccess { root, access_chain } => {
+            let last = access_chain.iter().rev().find_map(|step| match step {
+                AccessExpr::Dot(Expr::Identifier(name)) => Some(fold(name)),
+                AccessExpr::Dot(Expr::Value(name)) => name.value.clone().into_string(),
+                _ => None,
+            });
+            last.or_else(|| name(root))
+        }
         Expr::Function(function) => {
             let arguments = build::arguments(function);
+            if let ("to_super", Some([operand])) = (build::function_name(function).as_str(), arguments.as_deref()) {
+                return Some(name(operand).unwrap_or_else(|| "super".to_string()));
+            }
             match (casts::reg_of(expr), arguments.as_deref()) {
                 // The name of a cast is its operand's, or else the type's.
                 (Some(kind), Some([operand])) => Some(name(operand).unwrap_or_else(|| kind.to_string())),
