@@ -75,6 +75,26 @@ impl S3 {
         assert_eq!(status, 201, "{key}: {}", String::from_utf8_lossy(&answer));
     }
 
+    /// The bytes of an object.
+    pub fn get(&self, bucket: &str, key: &str) -> Vec<u8> {
+        let path = format!("/buckets/{bucket}/{key}");
+        let (status, answer) = wire::request(self.filer_port, "GET", &path, &[], b"").expect("the filer answers");
+        assert_eq!(status, 200, "{key}: {}", String::from_utf8_lossy(&answer));
+        answer
+    }
+
+    /// How many uploads of a bucket have been begun, and neither completed nor aborted.
+    pub fn uploads(&self, bucket: &str) -> usize {
+        let path = format!("/buckets/{bucket}/.uploads/?limit=1000");
+        let (status, answer) = wire::request(self.filer_port, "GET", &path, &[("Accept", "application/json")], b"")
+            .expect("the filer answers");
+        let listed: serde_json::Value = match status {
+            200 => serde_json::from_slice(&answer).expect("JSON"),
+            _ => return 0,
+        };
+        listed["Entries"].as_array().map_or(0, Vec::len)
+    }
+
     /// Puts the files below a folder under `prefix`; `$BUCKET` in manifests becomes the bucket's name.
     pub fn put_folder(&self, bucket: &str, prefix: &str, folder: &Path) {
         for path in files_below(folder) {

@@ -1,6 +1,6 @@
 """Measures a release server beside what a user would pick instead, in one run, and prints Markdown tables.
 
-    tests/run --bench          or    tests/bench/run.py --server target/release/tidegate [--only tpch,ingest,wire,windows]
+    tests/run --bench          or    tests/bench/run.py --server target/release/tidegate [--only tpch,load,ingest,wire,windows]
 
 Every figure is the median of its runs; peers run in the same process, on the same files, one after the other.
 """
@@ -179,11 +179,16 @@ def bench_windows(conn, _server):
     table(f"Windows, {windows.EVENTS:,} events, events a second, median of {windows.RUNS}", ("query", "Tidegate", "Flink SQL", "ratio"), list(windows.rows(conn)))
 
 
+def bench_load(conn, server):
+    import load
+    table(f"Into tables and out of them, 6,001,215 rows, median of {load.RUNS}", load.HEAD, list(load.rows(conn, server)))
+
+
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--server", required=True)
     arguments.add_argument("--cache")
-    arguments.add_argument("--only", default="tpch,ingest,wire,windows")
+    arguments.add_argument("--only", default="tpch,load,ingest,wire,windows")
     chosen = arguments.parse_args()
     if chosen.cache:
         os.environ["TIDEGATE_TEST_CACHE"] = chosen.cache
@@ -193,7 +198,7 @@ def main():
         import psycopg
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
         print(f"{os.cpu_count()} cores, {memory} GiB, load {os.getloadavg()[0]:.1f}, {platform.system()} {platform.release()}")
-        parts = {"tpch": bench_tpch, "ingest": bench_ingest, "wire": bench_wire, "windows": bench_windows}
+        parts = {"tpch": bench_tpch, "load": bench_load, "ingest": bench_ingest, "wire": bench_wire, "windows": bench_windows}
         for name in chosen.only.split(","):
             with psycopg.connect(f"host=127.0.0.1 port={server.sql} user=admin dbname=dev", autocommit=True) as conn:
                 parts[name](conn, server)

@@ -11,6 +11,7 @@ use crate::types::Column;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use tidegate_storage::S3Access;
 
 /// The number of an object: stable for its life, across restarts and renames. Those below [`FIRST_OID`] are built in.
 pub type Oid = u32;
@@ -50,6 +51,8 @@ pub enum Object {
     JobDefinition(JobDefinition),
     /// A job.
     Job(Box<Job>),
+    /// An UNLOAD that is writing.
+    UnloadAttempt(UnloadAttempt),
 }
 
 /// A namespace of relations.
@@ -271,6 +274,23 @@ impl fmt::Debug for User {
     }
 }
 
+/// An UNLOAD that is writing: so that a start after a crash takes back what it did not complete.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UnloadAttempt {
+    /// Its number.
+    pub oid: Oid,
+    /// The number again.
+    pub name: String,
+    /// Counts its changes.
+    pub revision: u64,
+    /// The prefix of the names of its files.
+    pub url: String,
+    /// With what they are reached.
+    pub access: S3Access,
+    /// Whether nothing was under the prefix before: then whole files of it go, too.
+    pub fresh: bool,
+}
+
 /// A delivery stream: what was asked, what was decided, what is being tried.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Delivery {
@@ -414,6 +434,8 @@ pub enum Space {
     JobDefinition,
     /// Jobs.
     Job,
+    /// UNLOADs that are writing.
+    UnloadAttempt,
 }
 
 macro_rules! each_object {
@@ -432,6 +454,7 @@ macro_rules! each_object {
             Object::JobQueue($o) => $body,
             Object::JobDefinition($o) => $body,
             Object::Job($o) => $body,
+            Object::UnloadAttempt($o) => $body,
         }
     };
 }
@@ -468,6 +491,7 @@ impl Object {
             Object::JobQueue(_) => Space::JobQueue,
             Object::JobDefinition(_) => Space::JobDefinition,
             Object::Job(_) => Space::Job,
+            Object::UnloadAttempt(_) => Space::UnloadAttempt,
         }
     }
 
@@ -487,6 +511,7 @@ impl Object {
             Object::JobQueue(_) => "job queue",
             Object::JobDefinition(_) => "job definition",
             Object::Job(_) => "job",
+            Object::UnloadAttempt(_) => "unload",
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::batch::{ComputeEnvironment, Job, JobDefinition, JobQueue};
 use crate::catalog::Catalog;
 use crate::change::Change;
 use crate::continuous::ContinuousQuery;
-use crate::object::{Credential, Delivery, Object, Oid, Schema, Setting, Space, User};
+use crate::object::{Credential, Delivery, Object, Oid, Schema, Setting, Space, UnloadAttempt, User};
 use crate::state::State;
 use std::sync::Arc;
 use tidegate_core::{Error, Kind, Result};
@@ -58,6 +58,7 @@ resource! {
     JobQueue: own => own;
     JobDefinition: own => own;
     Job: own => Box::new(own);
+    UnloadAttempt: own => own;
 }
 
 impl Change {

@@ -157,11 +157,6 @@ impl SqlType {
         }
     }
 
-    /// Whether a table may be distributed or sorted by such a column: not by SUPER (Redshift).
-    pub fn is_key(&self) -> bool {
-        !matches!(self, SqlType::Super)
-    }
-
     /// What a field must say beside its Arrow type so that a client is told the SQL type.
     fn metadata(&self) -> Option<String> {
         match self {

@@ -39,6 +39,19 @@ impl CopyFormat {
             _ => return None,
         })
     }
+
+    /// Its name, in upper case.
+    pub fn name(self) -> &'static str {
+        match self {
+            CopyFormat::Text => "TEXT",
+            CopyFormat::Csv => "CSV",
+            CopyFormat::Json => "JSON",
+            CopyFormat::Parquet => "PARQUET",
+            CopyFormat::Orc => "ORC",
+            CopyFormat::Avro => "AVRO",
+            CopyFormat::Binary => "BINARY",
+        }
+    }
 }
 
 /// How files are compressed.
@@ -61,6 +74,15 @@ impl Compression {
             "ZSTD" => Compression::Zstd,
             _ => return None,
         })
+    }
+
+    /// Its word, in upper case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Compression::Gzip => "GZIP",
+            Compression::Bzip2 => "BZIP2",
+            Compression::Zstd => "ZSTD",
+        }
     }
 }
 

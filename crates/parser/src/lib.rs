@@ -47,6 +47,7 @@ mod tag;
 #[cfg(test)]
 mod tests_support;
 mod unload;
+mod unload_options;
 mod upkeep;
 mod user;
 mod window;
@@ -77,7 +78,8 @@ pub use split::split;
 pub use statement::{Statement, parse, parse_expression, parse_one, parse_query};
 pub use stream::{AlterStream, AlterStreamAction, CreateStream, DropStream};
 pub use system::AlterSystem;
-pub use unload::{Unload, UnloadOptions};
+pub use unload::Unload;
+pub use unload_options::{UnloadEncryption, UnloadOptions};
 pub use upkeep::{Analyze, Vacuum, VacuumMode};
 pub use user::{AlterUser, CreateUser, DropUser, UserOptions};
 pub use window::{WindowClause, windows_of};

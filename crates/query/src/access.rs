@@ -65,5 +65,6 @@ fn of_credential(credential: &Credential) -> S3Access {
         endpoint: credential.endpoint.clone(),
         region: credential.region.clone(),
         path_style: credential.path_style,
+        encryption: None,
     }
 }

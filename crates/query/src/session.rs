@@ -546,7 +546,8 @@ fn done(tag: &str) -> Outcome {
 
 /// How severe a message is, as `client_min_messages` compares them.
 fn rank(severity: &str) -> usize {
-    const ORDER: [&str; 3] = ["notice", "warning", "error"];
+    // INFO is what the user asked for: Postgres, too, always tells it.
+    const ORDER: [&str; 4] = ["notice", "warning", "error", "info"];
     ORDER.iter().position(|word| word.eq_ignore_ascii_case(severity)).unwrap_or(0)
 }
 

@@ -129,6 +129,11 @@ impl Work<'_> {
         self.tell("NOTICE", "00000", message.into());
     }
 
+    /// Tells the client what it has asked for, however little it wants to hear.
+    pub fn inform(&mut self, message: impl Into<String>) {
+        self.tell("INFO", "00000", message.into());
+    }
+
     /// Tells the client something that it should know.
     pub fn warn(&mut self, code: &str, message: impl Into<String>) {
         self.tell("WARNING", code, message.into());

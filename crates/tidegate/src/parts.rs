@@ -13,7 +13,7 @@ use tidegate_query::stream_sql::{RecordCodec, StreamService};
 use tidegate_query::{ChunkWork, Engine, Service, Spread};
 use tidegate_storage::{DataDir, Egress, Stores};
 use tidegate_stream::Streams;
-use tidegate_warehouse::{CopyWork, DeltaLog, Keeper, UnloadWork, Warehouse};
+use tidegate_warehouse::{CopyWork, DeltaLog, Keeper, UnloadWork, Warehouse, recover_unloads};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -83,6 +83,7 @@ impl Parts {
             tokio::spawn(self.jobs.clone().run(shutdown.clone())),
             tokio::spawn(self.keeper.clone().run(shutdown.clone())),
             tokio::spawn(Arc::clone(&self.janitor).run(shutdown.clone())),
+            tokio::spawn(recover_unloads(&self.engine, shutdown.clone())),
         ]
     }
 }

@@ -43,11 +43,17 @@ mod table;
 mod table_def;
 mod touched;
 pub mod unload;
+mod unload_attempt;
 mod unload_chunk;
+mod unload_files;
+mod unload_form;
+mod unload_manifest;
+mod unload_target;
 mod z_order;
 
 pub use copy_chunk::CopyWork;
 pub use delta::DeltaLog;
 pub use keeper::Keeper;
 pub use service::Warehouse;
+pub use unload_attempt::recover as recover_unloads;
 pub use unload_chunk::UnloadWork;

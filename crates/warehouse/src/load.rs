@@ -19,7 +19,7 @@ use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{CopyFormat, CopyOptions};
 use tidegate_query::conform::{Source, conform};
 use tidegate_query::formats::{
-    Compression, FileFormat, FileScan, LoadOptions, Loader, TextFormat, apply_copy_options, compression_of,
+    Compression, FileFormat, FileScan, LoadOptions, Loader, TextFormat, apply_copy_options, compression_of, guarded,
     infer_schema,
 };
 use tidegate_query::{TableSink, from_datafusion};
@@ -132,7 +132,7 @@ impl Load {
         let sources = self.defaults.sources(&self.chosen)?;
         match &self.reading {
             Reading::Text(load, compression) => self.text(&place, url, load, *compression, &sources, sink).await,
-            Reading::Columns(format) => self.columns(session, &place, url, format, &sources, sink).await,
+            Reading::Columns(format) => guarded(url, self.columns(session, &place, url, format, &sources, sink)).await,
         }
     }
 

@@ -341,7 +341,12 @@ fn key_column(columns: &[Column], name: &str, what: &str) -> Result<String> {
     let missing = || Error::new(Kind::UndefinedColumn, format!("column \"{name}\" named in {what} does not exist"));
     let column = columns.iter().find(|column| column.name == name).ok_or_else(missing)?;
     match column.sql_type {
-        SqlType::Bytea | SqlType::Json | SqlType::Array(_) | SqlType::Interval | SqlType::Nested(_) => {
+        SqlType::Bytea
+        | SqlType::Json
+        | SqlType::Super
+        | SqlType::Array(_)
+        | SqlType::Interval
+        | SqlType::Nested(_) => {
             let message = format!("column \"{name}\" of type {} cannot be a {what}", column.sql_type);
             Err(Error::new(Kind::InvalidDefinition, message))
         }

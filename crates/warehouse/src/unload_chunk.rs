@@ -1,13 +1,17 @@
 //! UNLOAD on all nodes: of a query that looks at one row at a time, each part of its files is a chunk, and writes files of
 //! its own under names that another attempt writes again.
 
-use crate::unload::{Files, Written, WrittenFile, below, pour, remove};
+use crate::unload_attempt::Attempt;
+use crate::unload_files::{Slice, WrittenFile};
+use crate::unload_form::Form;
+use crate::unload_target::Target;
 use async_trait::async_trait;
 use datafusion::physical_plan::execute_stream;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
-use tidegate_core::{Error, Result};
+use std::sync::Arc;
+use tidegate_core::{Error, Kind, Result};
 use tidegate_query::{Bench, ChunkWork, Performed, Spread, Work, from_datafusion};
 use tokio_util::sync::CancellationToken;
 
@@ -18,13 +22,10 @@ const KIND: &str = "unload";
 #[derive(Serialize, Deserialize)]
 struct UnloadChunk {
     piece: String,
-    written: Written,
+    form: Form,
     slice: usize,
     timezone: String,
 }
-
-/// What it has written: path, bytes and rows of each file.
-type Unloaded = Vec<(String, u64, u64)>;
 
 /// Writes chunks of UNLOAD.
 pub struct UnloadWork;
@@ -40,55 +41,75 @@ impl ChunkWork for UnloadWork {
         let session = bench.session(&chunk.timezone)?;
         let plan = bench.plans.read(&chunk.piece, &session)?;
         let mut rows = execute_stream(plan, session.task_ctx()).map_err(from_datafusion)?;
-        let mut files = Files::new(&bench.stores, &chunk.written, Some(chunk.slice), &rows.schema())?;
-        let poured = stop.run_until_cancelled(pour(&mut rows, &mut files, &chunk.written)).await;
+        let target = Target::of(&bench.stores, &chunk.form)?;
+        let mut slice = Slice::new(&target, &chunk.form, &rows.schema(), Some(chunk.slice))?;
+        let poured = stop.run_until_cancelled(slice.pour(&mut rows)).await;
         match poured.unwrap_or_else(|| Err(Error::internal("nobody waits for this chunk any more"))) {
-            Ok(()) => {
-                let written = files.written.iter().map(|(path, bytes, rows)| (path.to_string(), *bytes, *rows));
-                serde_json::to_string(&written.collect::<Unloaded>()).map_err(Error::internal)
-            }
+            Ok(()) => serde_json::to_string(&slice.written).map_err(Error::internal),
             Err(error) => {
-                files.abandon().await;
+                slice.abandon().await;
                 Err(error)
             }
         }
     }
 }
 
-/// Writes pieces of a query on all nodes; gives what was written.
+/// Writes pieces of a query on all nodes; gives what was written. In a task of its own: when nobody waits for it any
+/// more, it takes away what was written. `fresh` says that nothing was there before.
 pub async fn unload(
     work: &mut Work<'_>,
-    spread: &dyn Spread,
+    spread: Arc<dyn Spread>,
     pieces: Vec<String>,
-    written: &Written,
-    allow_overwrite: bool,
+    form: &Form,
+    target: &Target,
+    fresh: bool,
 ) -> Result<Vec<WrittenFile>> {
     let timezone = work.scope.timezone.clone();
     let chunk = |(slice, piece)| {
-        let (written, timezone) = (written.clone(), timezone.clone());
-        serde_json::to_string(&UnloadChunk { piece, written, slice, timezone })
+        let (form, timezone) = (form.clone(), timezone.clone());
+        serde_json::to_string(&UnloadChunk { piece, form, slice, timezone })
     };
     let chunks = pieces.into_iter().enumerate().map(chunk).collect::<Result<Vec<_>, _>>().map_err(Error::internal)?;
     let count = chunks.len();
-    let Performed { answers, attempts, nodes, error } = spread.perform(KIND, chunks).await;
-    let mut files = Vec::new();
-    for answer in answers.iter().flatten() {
-        let unloaded: Unloaded = serde_json::from_str(answer).map_err(Error::internal)?;
-        for (path, bytes, rows) in unloaded {
-            files.push((Path::parse(path).map_err(Error::internal)?, bytes, rows));
-        }
-    }
-    if let Some(error) = error {
-        let place = work.engine().stores().resolve(&written.url, &written.access)?;
-        // Chunks that were broken off may have left whole files, too, where nothing was before.
-        let there = match allow_overwrite {
-            true => Vec::new(),
-            false => below(place.store.as_ref(), &place.path, &written.url).try_collect::<Vec<Path>>().await?,
-        };
-        files.extend(there.into_iter().map(|path| (path, 0, 0)));
-        remove(place.store.as_ref(), &files).await;
-        return Err(error);
-    }
+    let stop = CancellationToken::new();
+    let waited_for = stop.clone().drop_guard();
+    let attempt = Attempt::begin(work.engine().catalog(), form, fresh).await?;
+    let (target, state) = (target.clone(), Arc::clone(&work.scope.state));
+    let task = tokio::spawn(async move {
+        let done = perform(spread.as_ref(), chunks, &target, fresh, &stop).await;
+        attempt.end().await;
+        drop(state);
+        done
+    });
+    let (files, attempts, nodes) = task.await.map_err(Error::internal)??;
+    drop(waited_for);
     work.notice(format!("{count} parts on {nodes} nodes, {attempts} attempts"));
     Ok(files)
+}
+
+/// Has chunks done. On failure, all they wrote is taken away.
+async fn perform(
+    spread: &dyn Spread,
+    chunks: Vec<String>,
+    target: &Target,
+    fresh: bool,
+    stop: &CancellationToken,
+) -> Result<(Vec<WrittenFile>, usize, usize)> {
+    let performed = stop.run_until_cancelled(spread.perform(KIND, chunks)).await;
+    let cancelled = || Some(Error::new(Kind::Cancelled, "UNLOAD was broken off"));
+    let performed =
+        performed.unwrap_or_else(|| Performed { answers: vec![], attempts: 0, nodes: 0, error: cancelled() });
+    let Performed { answers, attempts, nodes, error } = performed;
+    let mut files: Vec<WrittenFile> = Vec::new();
+    for answer in answers.iter().flatten() {
+        files.extend(serde_json::from_str::<Vec<WrittenFile>>(answer).map_err(Error::internal)?);
+    }
+    let Some(error) = error else { return Ok((files, attempts, nodes)) };
+    let mut paths: Vec<Path> = files.into_iter().map(|file| file.path).collect();
+    if fresh {
+        // Chunks that were broken off may have left whole files, too.
+        paths = target.below().try_collect().await?;
+    }
+    target.remove(&paths).await;
+    Err(error)
 }

@@ -1,6 +1,7 @@
 //! Columns from files: footers of Parquet and ORC, a sample of text.
 
 use super::compress::Compression;
+use super::guard::guarded;
 use super::json_rows;
 use super::load::LoadOptions;
 use super::records::{self, Step};
@@ -42,7 +43,24 @@ pub async fn infer_schema(
         let message = "there is no file to infer columns from";
         return Err(Error::new(Kind::UndefinedFile, message).hint("check the location, or declare the columns"));
     }
-    let schema = match format {
+    let schema = guarded(&named(&sample), sampled(state, store, format, compression, sample)).await?;
+    Ok(Arc::new(Schema::new(schema.fields().iter().map(settled).collect::<Vec<_>>())))
+}
+
+/// What an error calls files: the first by its name.
+fn named(files: &[ObjectMeta]) -> String {
+    let first = files.first().map(|meta| meta.location.to_string()).unwrap_or_default();
+    if files.len() > 1 { format!("{first} or one like it") } else { first }
+}
+
+async fn sampled(
+    state: &dyn Session,
+    store: &Arc<dyn ObjectStore>,
+    format: &FileFormat,
+    compression: Compression,
+    sample: Vec<ObjectMeta>,
+) -> Result<SchemaRef> {
+    Ok(match format {
         FileFormat::Parquet => {
             // One by one: types that differ are widened here, and errors name the file.
             let footer = |meta: ObjectMeta| async move { parquet_schema(state, store, &meta).await };
@@ -68,8 +86,7 @@ pub async fn infer_schema(
             }
             union(&schemas)
         }
-    };
-    Ok(Arc::new(Schema::new(schema.fields().iter().map(settled).collect::<Vec<_>>())))
+    })
 }
 
 async fn parquet_schema(state: &dyn Session, store: &Arc<dyn ObjectStore>, meta: &ObjectMeta) -> Result<SchemaRef> {

@@ -9,6 +9,9 @@
 mod columns;
 pub mod compress;
 mod copy_options;
+#[cfg(test)]
+mod fuzz;
+mod guard;
 pub mod infer;
 mod json_rows;
 mod json_write;
@@ -28,6 +31,7 @@ pub mod statistics;
 mod stored_as;
 mod text_rows;
 pub mod text_source;
+mod text_values;
 mod text_write;
 mod upload;
 mod values;
@@ -38,6 +42,7 @@ mod write_parquet;
 pub use columns::bytes_of_text;
 pub use compress::Compression;
 pub use copy_options::{apply_copy_options, compression_of, one_byte};
+pub use guard::guarded;
 pub use infer::infer_schema;
 pub use list::{list_files, list_partitioned};
 pub use load::{LoadError, LoadOptions, Loaded, Loader, TextFormat};

@@ -1,7 +1,8 @@
 //! Hive partitions: values in folder names (`y=2013/m=1/`), and the files that filters on them leave.
 
+use super::text_values::ColumnText;
 use crate::fault::carried;
-use arrow::array::{Array, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -48,12 +49,25 @@ pub(super) fn folder_value(folder: &str, column: &Field) -> Result<Option<Scalar
     ScalarValue::try_from_string(text, column.data_type()).map(Some).map_err(bad)
 }
 
-/// A value as a folder's name part: Hive's escapes.
-pub fn hive_folder(column: &str, value: &ScalarValue) -> String {
-    let text = if value.is_null() { HIVE_NULL.to_string() } else { value.to_string() };
+/// The folder for a value of an array, such as `y=2013`. Booleans are `true` and `false`, as Hive reads them.
+pub fn hive_folder_of(column: &str, values: &ArrayRef, row: usize) -> Result<String> {
+    let text = if values.is_null(row) {
+        HIVE_NULL.to_string()
+    } else if let Some(flags) = values.as_boolean_opt() {
+        flags.value(row).to_string()
+    } else {
+        let mut text = Vec::new();
+        ColumnText::new(values)?.write(row, &mut text)?;
+        String::from_utf8(text).map_err(Error::internal)?
+    };
+    Ok(hive_folder(column, &text))
+}
+
+/// A value as a folder's name: Hive's escapes.
+fn hive_folder(column: &str, text: &str) -> String {
     let mut folder = url_encoded(column);
     folder.push('=');
-    folder.push_str(&url_encoded(&text));
+    folder.push_str(&url_encoded(text));
     folder
 }
 
@@ -258,7 +272,7 @@ mod tests {
         for (path, expected) in cases {
             assert_eq!(hive_partitions(path, &columns()).map_err(|e| e.kind()), expected, "{path}");
         }
-        assert_eq!(hive_folder("c", &ScalarValue::from("a/b=c")), "c=a%2Fb%3Dc");
+        assert_eq!(hive_folder("c", "a/b=c"), "c=a%2Fb%3Dc");
     }
 
     #[test]

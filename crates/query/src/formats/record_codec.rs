@@ -1,6 +1,6 @@
 //! Single records: a row as the bytes of one, and many as rows. A record that does not decode keeps its row.
 
-use super::json_write::encode_json;
+use super::json_write::JsonEncoder;
 use super::text_write::CsvEncoder;
 use super::{CsvOptions, LoadOptions, RowParser};
 use arrow::array::RecordBatch;
@@ -13,7 +13,7 @@ use tidegate_core::{Error, Result};
 /// Each row as a JSON object, members in the columns' order, without a line end.
 pub fn encode_json_rows(batch: &RecordBatch) -> Result<Vec<Bytes>> {
     let mut out = Vec::new();
-    encode_json(batch, &mut out)?;
+    JsonEncoder::default().encode(batch, &mut out)?;
     // Line ends inside of values are escaped: each one here ends a row.
     let ends = out.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at).collect();
     Ok(cut(out, ends))

@@ -63,12 +63,19 @@ pub(super) fn next_record(input: &[u8], last: bool, dialect: &Dialect, fields: &
         if end >= input.len() && !last {
             return Step::More;
         }
-        if !quoted && field.end > field.start && input.get(field.end - 1) == Some(&b'\r') {
+        if !quoted && ends_with_return(input.get(field.start..field.end).unwrap_or_default(), dialect) {
             field.end -= 1;
         }
         fields.push(field);
         return Step::Record { bytes: (end + 1).min(input.len()), lines: lines + 1 };
     }
+}
+
+/// Whether a plain field ends with the carriage return of its line's end, and not with one that is escaped.
+fn ends_with_return(field: &[u8], dialect: &Dialect) -> bool {
+    let Some((b'\r', before)) = field.split_last() else { return false };
+    let escape = dialect.escape.filter(|_| dialect.quote.is_none());
+    before.iter().rev().take_while(|byte| Some(**byte) == escape).count() % 2 == 0
 }
 
 enum Cut {

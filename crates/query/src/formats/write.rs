@@ -18,7 +18,7 @@ use std::sync::Arc;
 use tidegate_core::{Error, Kind, Result};
 
 /// Choices of a writer.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 pub struct WriteOptions {
     /// Of text files; Parquet and ORC compress inside.
     pub compression: Compression,
@@ -26,10 +26,18 @@ pub struct WriteOptions {
     pub parquet: ParquetCodec,
     /// Rows of a Parquet row group; `None`: [`super::ROW_GROUP_ROWS`].
     pub row_group_rows: Option<usize>,
+    /// Bytes that an unfinished row group of Parquet may have; `None`: 128 MB.
+    pub row_group_bytes: Option<usize>,
+    /// Delimited text: quotes around every value that is not NULL, even where it needs none.
+    pub quote_all: bool,
+    /// Text: the width of each column in characters, in place of delimiters.
+    pub widths: Option<Vec<usize>>,
+    /// JSON as Redshift's UNLOAD writes it: booleans are `"t"` and `"f"`, and JSON in a column is JSON, not a text of it.
+    pub redshift_json: bool,
 }
 
 /// How pages of a Parquet file are compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub enum ParquetCodec {
     /// Level 1.
     #[default]
@@ -92,7 +100,7 @@ pub fn create_writer(
         FileFormat::Parquet => Ok(Box::new(ParquetFileWriter::new(upload, schema, options)?)),
         FileFormat::Orc => Ok(Box::new(OrcFileWriter::new(upload, schema)?)),
         text => {
-            let encoder = TextEncoder::new(text, schema)?;
+            let encoder = TextEncoder::new(text, schema, options)?;
             let packer = Packer::new(options.compression);
             Ok(Box::new(TextFileWriter { upload, packer, encoder, schema: Arc::clone(schema), rows: 0 }))
         }

@@ -19,7 +19,7 @@ use tidegate_core::{Error, Kind, Result};
 
 /// Rows of a row group, unless options say otherwise.
 pub const ROW_GROUP_ROWS: usize = 1024 * 1024;
-/// Bytes that an unfinished row group may hold in memory.
+/// Bytes that an unfinished row group may hold in memory, unless options say otherwise.
 const ROW_GROUP_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// Parquet: microseconds, no Arrow schema inside, which other readers would take literally.
@@ -28,11 +28,13 @@ pub(super) struct ParquetFileWriter {
     schema: SchemaRef,
     path: Path,
     rows: u64,
+    row_group_bytes: usize,
 }
 
 impl ParquetFileWriter {
     pub(super) fn new(upload: Upload, schema: &SchemaRef, options: &WriteOptions) -> Result<Self> {
         let path = upload.path().clone();
+        let row_group_bytes = options.row_group_bytes.unwrap_or(ROW_GROUP_BYTES_MAX);
         let schema = parquet_schema(schema);
         let properties = WriterProperties::builder()
             .set_compression(codec(options.parquet))
@@ -42,7 +44,7 @@ impl ParquetFileWriter {
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let writer = AsyncArrowWriter::try_new_with_options(upload, Arc::clone(&schema), options)
             .map_err(|e| parquet_error(e, &path))?;
-        Ok(ParquetFileWriter { writer, schema, path, rows: 0 })
+        Ok(ParquetFileWriter { writer, schema, path, rows: 0, row_group_bytes })
     }
 }
 
@@ -71,7 +73,7 @@ impl FileWriter for ParquetFileWriter {
         let batch = fit(batch, &self.schema)?;
         self.writer.write(&batch).await.map_err(|e| parquet_error(e, &self.path))?;
         self.rows += batch.num_rows() as u64;
-        if self.writer.in_progress_size() > ROW_GROUP_BYTES_MAX {
+        if self.writer.in_progress_size() >= self.row_group_bytes {
             self.writer.flush().await.map_err(|e| parquet_error(e, &self.path))?;
         }
         Ok(())

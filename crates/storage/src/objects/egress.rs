@@ -1,5 +1,6 @@
 //! Which hosts may be reached, and by which way: every COPY, UNLOAD, delivery and external scan obeys.
 
+use std::net::IpAddr;
 use tidegate_core::{Error, Kind, Result, Settings};
 use url::Url;
 
@@ -15,11 +16,16 @@ impl Egress {
         Egress { settings: Some(settings.clone()) }
     }
 
-    /// 42501 for a host that is not on the list. An empty list allows all.
+    /// 42501 for a host that is not on the list. An empty list allows all but link-local addresses, where the keys of
+    /// machines in a cloud are served: those must be on the list by themselves.
     pub fn check(&self, host: &str, what: &str) -> Result<()> {
         let list = self.setting("egress_allowlist");
-        let allowed = list.split(',').map(str::trim).filter(|pattern| !pattern.is_empty());
-        if list.trim().is_empty() || allowed.into_iter().any(|pattern| matches(pattern, host)) {
+        let mut allowed = list.split(',').map(str::trim).filter(|pattern| !pattern.is_empty());
+        let is_allowed = match is_link_local(host) {
+            true => allowed.any(|pattern| !pattern.starts_with('*') && matches(pattern, host)),
+            false => list.trim().is_empty() || allowed.any(|pattern| matches(pattern, host)),
+        };
+        if is_allowed {
             return Ok(());
         }
         Err(Error::new(Kind::InsufficientPrivilege, format!("{what}: host {host} is not in egress_allowlist"))
@@ -44,6 +50,20 @@ pub fn host_of(endpoint: &str) -> String {
         Some((host, Some(port))) => format!("{host}:{port}"),
         Some((host, None)) => host.to_string(),
         None => endpoint.to_string(),
+    }
+}
+
+/// Whether a host is an address that only means something on the machine's own network.
+fn is_link_local(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.split(']').next());
+    let address = bare.unwrap_or_else(|| host.split(':').next().unwrap_or(host)).parse::<IpAddr>();
+    match address {
+        Ok(IpAddr::V4(address)) => address.is_link_local(),
+        Ok(IpAddr::V6(address)) => match address.to_ipv4_mapped() {
+            Some(address) => address.is_link_local(),
+            None => address.is_unicast_link_local(),
+        },
+        Err(_) => false,
     }
 }
 
@@ -87,6 +107,15 @@ mod tests {
         settings.set("egress_allowlist", "b.example.com, *.internal").unwrap();
         assert_eq!(egress.check("a.example.com", "x").unwrap_err().kind(), Kind::InsufficientPrivilege);
         egress.check("s3.internal", "x").unwrap();
+        for host in ["169.254.169.254", "169.254.169.254:80", "[fe80::1]", "[::ffff:169.254.1.1]:80"] {
+            settings.set("egress_allowlist", "").unwrap();
+            assert_eq!(egress.check(host, "x").unwrap_err().kind(), Kind::InsufficientPrivilege, "{host}");
+            settings.set("egress_allowlist", "*").unwrap();
+            assert_eq!(egress.check(host, "x").unwrap_err().kind(), Kind::InsufficientPrivilege, "{host}");
+        }
+        settings.set("egress_allowlist", "169.254.169.254").unwrap();
+        egress.check("169.254.169.254:80", "x").unwrap();
+        egress.check("127.0.0.1:9000", "x").unwrap_err();
         assert_eq!(egress.proxy(), None);
     }
 }

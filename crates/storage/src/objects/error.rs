@@ -24,7 +24,7 @@ pub fn object_error(error: object_store::Error, url: &str) -> Error {
     let text = error.to_string();
     let code = element(&text, "Code");
     let reason = reason(&error, &text);
-    match kind(&error, code) {
+    let told = match kind(&error, code) {
         Kind::UndefinedFile if code == Some("NoSuchBucket") => {
             Error::new(Kind::UndefinedFile, format!("the bucket of {url} does not exist"))
         }
@@ -36,7 +36,30 @@ pub fn object_error(error: object_store::Error, url: &str) -> Error {
         Kind::DiskFull => Error::new(Kind::DiskFull, format!("no space left to write {url}: {reason}"))
             .hint("Make room, then try again."),
         kind => Error::new(kind, format!("{url}: {reason}")),
+    };
+    match exception(&error, &text) {
+        Some(exception) => told.detail(exception),
+        None => told,
     }
+}
+
+/// What S3 answered, as Redshift writes it; None where it did not answer in its own form.
+fn exception(error: &object_store::Error, text: &str) -> Option<String> {
+    let code = element(text, "Code")?;
+    let message = element(text, "Message").unwrap_or_default().trim_end_matches('.');
+    let status = status(error).map(|status| format!(",Status {status}")).unwrap_or_default();
+    let request = element(text, "RequestId").map(|id| format!(",Rid {id}")).unwrap_or_default();
+    Some(shorten(&format!("S3ServiceException:{message}{status},Error {code}{request}")))
+}
+
+/// The HTTP status that an answer had.
+fn status(error: &object_store::Error) -> Option<String> {
+    let status = |error: &(dyn StdError + 'static)| {
+        let text = error.to_string();
+        let (_, rest) = text.split_once("non-2xx status code: ")?;
+        rest.get(..3).map(str::to_string)
+    };
+    chain(error).filter_map(status).last()
 }
 
 fn kind(error: &object_store::Error, code: Option<&str>) -> Kind {
@@ -54,9 +77,7 @@ fn kind(error: &object_store::Error, code: Option<&str>) -> Kind {
 
 /// By the HTTP status of an answer to a listing, which the client does not tell apart.
 fn status_kind(error: &object_store::Error) -> Option<Kind> {
-    let innermost = chain(error).last()?.to_string();
-    let (_, rest) = innermost.split_once("non-2xx status code: ")?;
-    match rest.get(..3)? {
+    match status(error)?.as_str() {
         "404" => Some(Kind::UndefinedFile),
         "401" | "403" => Some(Kind::InsufficientPrivilege),
         _ => None,
@@ -178,6 +199,15 @@ mod tests {
             let error = object_error(error, "s3://b/k");
             assert_eq!((error.kind(), error.message()), (kind, message), "{shown}");
         }
+    }
+
+    #[test]
+    fn an_answer_of_s3_is_told_in_its_words() {
+        let answer = "Server returned non-2xx status code: 403 Forbidden: <Error><Code>AccessDenied</Code>\
+                      <Message>Access Denied.</Message><RequestId>42</RequestId></Error>";
+        let error = object_error(E::PermissionDenied { path: "k".into(), source: answer.into() }, "s3://b/k");
+        assert_eq!(error.detail_text(), Some("S3ServiceException:Access Denied,Status 403,Error AccessDenied,Rid 42"));
+        assert_eq!(object_error(generic("x"), "s3://b/k").detail_text(), None);
     }
 
     #[test]

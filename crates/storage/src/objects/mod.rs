@@ -5,12 +5,13 @@ mod error;
 mod local;
 mod remove;
 mod s3;
+mod uploads;
 mod url;
 
 pub use self::egress::Egress;
 pub use self::error::object_error;
 pub use local::DurableLocal;
-pub use s3::S3Access;
+pub use s3::{Encryption, S3Access};
 
 use self::url::Location;
 use ::url::Url;

@@ -35,6 +35,18 @@ pub struct S3Access {
     pub region: Option<String>,
     /// Puts the bucket into the path rather than into the host's name. Always so with an endpoint.
     pub path_style: bool,
+    /// How the store is asked to encrypt what is written; None leaves it to the bucket.
+    #[serde(default)]
+    pub encryption: Option<Encryption>,
+}
+
+/// Encryption by the store.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum Encryption {
+    /// With keys of S3: `AES256`.
+    S3,
+    /// With this key of KMS: `aws:kms`.
+    Kms(String),
 }
 
 impl fmt::Debug for S3Access {
@@ -67,6 +79,20 @@ impl S3Access {
         }
     }
 
+    /// The region that requests are signed for.
+    pub(super) fn signed_region(&self) -> &str {
+        self.region.as_deref().unwrap_or(REGION_DEFAULT)
+    }
+
+    /// The URL of a bucket.
+    pub(super) fn bucket_url(&self, bucket: &str) -> String {
+        match &self.endpoint {
+            Some(endpoint) => format!("{}/{bucket}", endpoint.trim_end_matches('/')),
+            None if self.path_style => format!("https://{}/{bucket}", self.host(bucket)),
+            None => format!("https://{}/", self.host(bucket)),
+        }
+    }
+
     /// The same for the same access on every node, and another for any other.
     pub(super) fn fingerprint(&self) -> String {
         let mut hash = Md5::new();
@@ -76,6 +102,9 @@ impl S3Access {
             hash.update(field.as_deref().unwrap_or_default());
         }
         hash.update([u8::from(self.path_style)]);
+        if let Some(encryption) = &self.encryption {
+            hash.update(format!("{encryption:?}"));
+        }
         hash.finalize().iter().fold(String::new(), |mut text, byte| {
             // Writing to a string cannot fail.
             let _ = write!(text, "{byte:02x}");
@@ -84,13 +113,18 @@ impl S3Access {
     }
 }
 
-/// A client for a bucket. Connects when it is first used.
-pub(super) fn open(bucket: &str, access: &S3Access, proxy: Option<String>, url: &str) -> Result<AmazonS3> {
+/// How requests are made.
+pub(super) fn client_options(proxy: Option<String>) -> ClientOptions {
     let options = ClientOptions::new()
         .with_allow_http(true)
         .with_connect_timeout(CONNECT_SECONDS_MAX)
         .with_timeout(REQUEST_SECONDS_MAX);
-    let options = proxy.into_iter().fold(options, |options, proxy| options.with_proxy_url(proxy));
+    proxy.into_iter().fold(options, |options, proxy| options.with_proxy_url(proxy))
+}
+
+/// A client for a bucket. Connects when it is first used.
+pub(super) fn open(bucket: &str, access: &S3Access, proxy: Option<String>, url: &str) -> Result<AmazonS3> {
+    let options = client_options(proxy);
     let builder = credentials(access)?
         .with_bucket_name(bucket)
         .with_retry(RetryConfig {
@@ -99,7 +133,7 @@ pub(super) fn open(bucket: &str, access: &S3Access, proxy: Option<String>, url: 
             retry_timeout: RETRY_SECONDS_MAX,
         })
         .with_client_options(options);
-    let builder = place(builder, bucket, access)?;
+    let builder = encrypted(place(builder, bucket, access)?, access)?;
     builder.build().map_err(|error| super::object_error(error, url))
 }
 
@@ -117,6 +151,17 @@ fn credentials(access: &S3Access) -> Result<AmazonS3Builder> {
                 .hint("Give both KEY and SECRET, or neither for anonymous access."))
         }
     }
+}
+
+fn encrypted(builder: AmazonS3Builder, access: &S3Access) -> Result<AmazonS3Builder> {
+    Ok(match &access.encryption {
+        None => builder,
+        Some(Encryption::S3) => {
+            let key: AmazonS3ConfigKey = "aws_server_side_encryption".parse().map_err(Error::internal)?;
+            builder.with_config(key, "AES256")
+        }
+        Some(Encryption::Kms(id)) => builder.with_sse_kms_encryption(id),
+    })
 }
 
 fn place(mut builder: AmazonS3Builder, bucket: &str, access: &S3Access) -> Result<AmazonS3Builder> {
