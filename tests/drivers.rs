@@ -1,4 +1,4 @@
-//! Real clients against a real server: psql, psycopg, boto3, deltalake, the TPC-H queries against
+//! Real clients against a real server: psql, psycopg, boto3, deltalake, the TPC-H and TPC-DS queries against
 //! DuckDB, and the server in a container.
 //!
 //! Each script prints `PASS name`, `FAIL name` or `SKIP name: reason` for each of its checks, and exits 0 only if none failed.
@@ -72,6 +72,11 @@ fn deltalake() {
 #[test]
 fn tpch() {
     run("tpch", script("tpch.py"), &Server::start());
+}
+
+#[test]
+fn tpcds() {
+    run("tpcds", script("tpcds.py"), &Server::start());
 }
 
 #[test]

@@ -7,8 +7,6 @@ use crate::membership::Role;
 use crate::port::{InFlight, serve};
 use crate::protocol::{self, Beat, WorkServer};
 use crate::task::{Tasks, VERSION};
-use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +27,6 @@ const ANSWER_MAX: Duration = Duration::from_secs(3);
 const LEAVE_MAX: Duration = Duration::from_secs(30);
 /// How often it looks whether they have ended.
 const LEAVE_LOOK: Duration = Duration::from_millis(100);
-/// What queries may take of the disk where nothing is said: the default of the engine.
-const STORAGE_LIMIT_BYTES: u64 = 100 << 30;
 /// The file with the worker's id.
 const ID_FILE: &str = "node-id";
 
@@ -64,9 +60,8 @@ impl Worker {
         let folder = settings.get("data");
         let folder = Path::new(&folder);
         let secret = settings.get("cluster_secret");
-        let limit = u64::try_from(settings.whole("storage_limit")).ok().filter(|limit| *limit > 0);
-        let limit = limit.unwrap_or(STORAGE_LIMIT_BYTES);
-        let runtime = runtime(settings, folder, limit)?;
+        let runtime =
+            tidegate_query::runtime(settings, &folder.join("spill")).map_err(tidegate_query::from_datafusion)?;
         let stores = Arc::new(Stores::within(Egress::of(settings)));
         let tasks = Tasks::new(stores, runtime, Channels::new(&secret)?)?;
         let works = tasks.works(Clock::system(), rng.clone(), works);
@@ -79,7 +74,7 @@ impl Worker {
             slots: slots(),
             version: VERSION.to_string(),
             storage_used: 0,
-            storage_limit: limit,
+            storage_limit: tidegate_query::disk_limit(settings),
             leaves: false,
         };
         Ok(Worker { leader, tasks, works, told, secret, in_flight: InFlight::default() })
@@ -162,18 +157,6 @@ impl Worker {
         }
         tracing::info!(node = %self.told.id, "left");
     }
-}
-
-/// Memory as on any node; a disk of its own, with a limit.
-fn runtime(settings: &Settings, folder: &Path, limit: u64) -> Result<Arc<RuntimeEnv>> {
-    let spill = folder.join("spill");
-    std::fs::create_dir_all(&spill).map_err(|error| Error::from(error).context(spill.display()))?;
-    let disk = DiskManagerBuilder::default()
-        .with_mode(DiskManagerMode::Directories(vec![spill]))
-        .with_max_temp_directory_size(limit);
-    let base = tidegate_query::runtime(settings).map_err(tidegate_query::from_datafusion)?;
-    let runtime = RuntimeEnvBuilder::from_runtime_env(&base).with_disk_manager_builder(disk).build_arc();
-    runtime.map_err(tidegate_query::from_datafusion)
 }
 
 /// The worker's id: made once, and kept in its folder.

@@ -33,6 +33,8 @@ pub enum Shape {
     Whole(i64, i64),
     /// A duration: a number of milliseconds, or `5s`, `2min`, `1h`.
     Millis,
+    /// A size: a number of bytes, or `512kB`, `64MB`, `2GB`, `1TB`, each 1024 of the one before, as in Postgres.
+    Bytes,
     /// One of these words.
     OneOf(&'static [&'static str]),
 }
@@ -110,6 +112,13 @@ pub const SETTINGS: &[Setting] = &[
         Shape::OneOf(&["on_demand", "spot"]),
         "How this worker was bought: spot may be taken away.",
     ),
+    setting(
+        "memory_limit",
+        "0",
+        Scope::Start,
+        Shape::Bytes,
+        "Memory that all queries of a node together may hold; 0 is 60 % of the machine's.",
+    ),
     setting("max_connections", "1000", Scope::Start, Shape::Whole(1, 100_000), "SQL connections at one time."),
     setting("max_workers", "128", Scope::Start, Shape::Whole(0, 128), "Workers that may join the leader."),
     setting(
@@ -132,8 +141,8 @@ pub const SETTINGS: &[Setting] = &[
         "storage_limit",
         "0",
         Scope::Start,
-        Shape::Whole(0, i64::MAX),
-        "Bytes of this worker's disk that queries may take for what does not fit into memory; 0 is 100 GB.",
+        Shape::Bytes,
+        "Disk of a node that queries may take for what does not fit into memory; 0 is 100 GB.",
     ),
     setting(
         "wal_segment_mb",
@@ -171,13 +180,6 @@ pub const SETTINGS: &[Setting] = &[
         Scope::System,
         Shape::Text,
         "Hosts that COPY, UNLOAD, deliveries and external scans may reach, with commas; empty is all.",
-    ),
-    setting(
-        "query_memory_limit",
-        "0",
-        Scope::System,
-        Shape::Whole(0, i64::MAX),
-        "Bytes that all queries together may hold; 0 is 60 % of the machine's memory.",
     ),
     setting(
         "s3_endpoint",
@@ -327,6 +329,13 @@ pub const SETTINGS: &[Setting] = &[
         "Whether json_parse gives NULL for what is not JSON rather than an error.",
     ),
     setting(
+        "query_memory_limit",
+        "0",
+        Scope::Session,
+        Shape::Bytes,
+        "Memory that one query may hold on a node before it goes to disk; 0 is half of memory_limit.",
+    ),
+    setting(
         "search_path",
         "\"$user\", public",
         Scope::Session,
@@ -414,6 +423,9 @@ impl Setting {
             Shape::Millis => millis(value)
                 .map(|ms| ms.to_string())
                 .ok_or_else(|| wrong("milliseconds, or a number with ms, s, min, h or d")),
+            Shape::Bytes => bytes(value)
+                .map(|bytes| bytes.to_string())
+                .ok_or_else(|| wrong("a number of bytes, or a number with kB, MB, GB or TB")),
             Shape::OneOf(words) => {
                 let lower = value.to_ascii_lowercase();
                 if words.contains(&lower.as_str()) {
@@ -443,15 +455,38 @@ pub fn millis(text: &str) -> Option<i64> {
     number.checked_mul(factor)
 }
 
-/// A setting's value as SHOW tells it: a duration in the largest unit that it is a whole number of, as in Postgres.
-pub fn shown_setting(name: &str, value: &str) -> String {
-    let is_time = find(name).is_ok_and(|setting| matches!(setting.shape, Shape::Millis));
-    let ms = value.parse::<i64>().ok().filter(|ms| is_time && *ms > 0);
-    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s"), (1, "ms")];
-    let unit = |ms: i64| {
-        units.iter().find(|(factor, _)| ms % factor == 0).map(|(factor, unit)| format!("{}{unit}", ms / factor))
+/// Reads `1024`, `1024B`, `512kB`, `64MB`, `2 GB` or `1TB` as bytes.
+fn bytes(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor: i64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kb" | "kib" => 1 << 10,
+        "mb" | "mib" => 1 << 20,
+        "gb" | "gib" => 1 << 30,
+        "tb" | "tib" => 1 << 40,
+        _ => return None,
     };
-    ms.and_then(unit).unwrap_or_else(|| value.to_string())
+    number.parse::<i64>().ok()?.checked_mul(factor)
+}
+
+const TIME_UNITS: &[(i64, &str)] = &[(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s"), (1, "ms")];
+const SIZE_UNITS: &[(i64, &str)] = &[(1 << 40, "TB"), (1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "kB"), (1, "B")];
+
+/// A setting's value as SHOW tells it: a duration and a size in the largest unit that it is a whole number of, as in
+/// Postgres.
+pub fn shown_setting(name: &str, value: &str) -> String {
+    let units = match find(name).map(|setting| setting.shape) {
+        Ok(Shape::Millis) => TIME_UNITS,
+        Ok(Shape::Bytes) => SIZE_UNITS,
+        _ => &[],
+    };
+    let number = value.parse::<i64>().ok().filter(|number| *number > 0);
+    let unit = |number: i64| {
+        units.iter().find(|(factor, _)| number % factor == 0).map(|(factor, unit)| format!("{}{unit}", number / factor))
+    };
+    number.and_then(unit).unwrap_or_else(|| value.to_string())
 }
 
 impl Settings {
@@ -504,6 +539,10 @@ mod tests {
             ("transaction_read_only", "maybe", None),
             ("max_connections", "0", None),
             ("AUTH", "Trust", Some("trust")),
+            ("query_memory_limit", "64MB", Some("67108864")),
+            ("query_memory_limit", "2 GiB", Some("2147483648")),
+            ("query_memory_limit", "much", None),
+            ("query_memory_limit", "9999999 TB", None),
         ];
         for (name, value, want) in cases {
             let got = find(name).and_then(|s| s.check(value));

@@ -109,7 +109,7 @@ fn counting(parser: &mut Parser) -> Result<(i64, i64), ParserError> {
 
 fn integer(parser: &mut Parser) -> Result<i64, ParserError> {
     let negative = parser.consume_token(&Token::Minus);
-    parser.consume_token(&Token::Plus);
+    let _ = parser.consume_token(&Token::Plus);
     let sign = if negative { "-" } else { "" };
     if let Token::Number(digits, _) = &parser.peek_token_ref().token
         && let Ok(value) = format!("{sign}{digits}").parse()

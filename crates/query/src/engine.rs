@@ -1,19 +1,19 @@
 //! The engine of the server: what all sessions share.
 
 use crate::cooperative::YieldAboveJoins;
+use crate::joins::OneProbe;
+use crate::late_reads::LateReads;
 use crate::partiql::SuperPlanner;
 use crate::pass::{Pass, Passes};
 use crate::scope::{SEARCH_PATH, Scope};
+use crate::semi_joins::SemiJoinsFirst;
 use crate::service::{Service, SystemTable};
 use crate::session::Session;
 use crate::spread::Spread;
 use datafusion::execution::FunctionRegistry;
-use datafusion::execution::disk_manager::DiskManagerBuilder;
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
-use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
-use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, OnceLock};
 use tidegate_catalog::{Catalog, State, User};
@@ -22,12 +22,9 @@ use tidegate_storage::Stores;
 
 /// The one database of a server.
 pub const DATABASE: &str = "dev";
-/// Largest consumers of memory that an out-of-memory error names.
-const CONSUMERS_NAMED_MAX: usize = 5;
-/// Share of the machine's memory that queries may hold when no limit is set, in percent.
-const MEMORY_SHARE_PERCENT: u64 = 60;
-/// What is taken for the machine's memory when it does not say.
-const MEMORY_UNKNOWN_BYTES: u64 = 4 << 30;
+
+/// Groups for each row from which on grouping before rows are dealt out to tasks is given up.
+const GROUPS_MAX: f64 = 0.3;
 
 /// Shared by all sessions; clones are handles on the same engine.
 #[derive(Clone)]
@@ -56,17 +53,21 @@ impl Engine {
         catalog: Catalog,
         stores: Arc<Stores>,
         objects_url: String,
+        runtime: Arc<RuntimeEnv>,
         spread: Option<Arc<dyn Spread>>,
     ) -> Result<Self> {
-        let runtime = runtime(&settings).map_err(crate::from_datafusion)?;
-        let config =
+        let mut config =
             SessionConfig::new().with_information_schema(false).with_default_catalog_and_schema(DATABASE, SEARCH_PATH);
+        config.options_mut().execution.skip_partial_aggregation_probe_ratio_threshold = GROUPS_MAX;
         let mut builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(Arc::clone(&runtime))
             // Before the engine's own, which would take paths for fields of structs.
             .with_expr_planners(vec![Arc::new(SuperPlanner)])
             .with_default_features()
+            .with_optimizer_rule(Arc::new(SemiJoinsFirst))
+            .with_physical_optimizer_rule(Arc::new(LateReads))
+            .with_physical_optimizer_rule(Arc::new(OneProbe))
             .with_physical_optimizer_rule(Arc::new(YieldAboveJoins));
         if let Some(spread) = &spread {
             builder = spread.prepare(builder, &runtime)?;
@@ -132,6 +133,7 @@ impl Engine {
             pid: 0,
             timezone: "UTC".to_string(),
             partitions: 0,
+            memory_limit: 0,
             settings: Arc::default(),
             system_columns: false,
             consumed: None,
@@ -212,24 +214,4 @@ pub fn with_functions(mut state: SessionState) -> Result<SessionState> {
         state.register_udf(function).map_err(crate::from_datafusion)?;
     }
     Ok(state)
-}
-
-/// What queries share on a node: memory within `query_memory_limit`, files for what does not fit, caches.
-pub fn runtime(settings: &Settings) -> datafusion::error::Result<Arc<RuntimeEnv>> {
-    let asked = usize::try_from(settings.whole("query_memory_limit")).unwrap_or(0);
-    let share = usize::try_from(machine_memory_bytes() / 100 * MEMORY_SHARE_PERCENT).unwrap_or(usize::MAX);
-    let bytes = if asked == 0 { share } else { asked };
-    let named = NonZeroUsize::new(CONSUMERS_NAMED_MAX).unwrap_or(NonZeroUsize::MIN);
-    let pool = TrackConsumersPool::new(FairSpillPool::new(bytes), named);
-    RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(pool))
-        .with_disk_manager_builder(DiskManagerBuilder::default())
-        .build_arc()
-}
-
-fn machine_memory_bytes() -> u64 {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kib = line.and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
-    kib.map_or(MEMORY_UNKNOWN_BYTES, |kib| kib * 1024)
 }

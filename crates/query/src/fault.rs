@@ -39,8 +39,7 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
         DataFusionError::ResourcesExhausted(message) if message.contains("exceeded the allowable limit") => {
             Error::new(Kind::DiskFull, message).hint("Raise storage_limit, or let the statement read less at once.")
         }
-        DataFusionError::ResourcesExhausted(message) => Error::new(Kind::OutOfMemory, message)
-            .hint("Raise query_memory_limit, or let the statement read less at once."),
+        DataFusionError::ResourcesExhausted(message) => out_of_memory(&message),
         DataFusionError::NotImplemented(message) => Error::new(Kind::Unsupported, message),
         DataFusionError::Plan(message) => from_text(&message, Kind::Syntax),
         DataFusionError::Execution(message) => from_text(&message, Kind::Internal),
@@ -55,8 +54,20 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
     }
 }
 
+fn out_of_memory(message: &str) -> Error {
+    let told = crate::memory::told(message);
+    let hint = match told.contains("query_memory_limit") {
+        true => "Raise query_memory_limit, or let the statement read less at once.",
+        false => "Let other queries end first, or start the server with a higher memory_limit.",
+    };
+    Error::new(Kind::OutOfMemory, told).hint(hint)
+}
+
 fn from_shared(error: &DataFusionError) -> Error {
     match error {
+        DataFusionError::ResourcesExhausted(message) if !message.contains("exceeded the allowable limit") => {
+            out_of_memory(message)
+        }
         DataFusionError::External(inner) => match inner.downcast_ref::<Error>() {
             Some(ours) => ours.clone(),
             None => Error::new(Kind::External, inner.to_string()),

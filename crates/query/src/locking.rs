@@ -71,7 +71,7 @@ pub fn check_lock(lock: &ast::Lock, scope: &Scope, in_block: bool) -> Result<()>
     if !in_block {
         return Err(Error::new(Kind::NoTransaction, "LOCK TABLE can only be used in transaction blocks"));
     }
-    if let Some(mode) = lock.lock_mode.filter(|mode| !matches!(mode, LockTableMode::AccessExclusive)) {
+    if let Some(mode) = lock.lock_mode.as_ref().filter(|mode| !matches!(mode, LockTableMode::AccessExclusive)) {
         let message = format!("LOCK TABLE … IN {mode} MODE is not supported");
         return Err(Error::new(Kind::Unsupported, message).hint("The one mode is ACCESS EXCLUSIVE."));
     }

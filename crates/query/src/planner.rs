@@ -1,6 +1,8 @@
 //! From a parsed query to a stream of batches.
 
 use crate::fault::carried;
+use crate::joins;
+use crate::memory;
 use crate::outcome::{Outcome, RowsTag};
 use crate::parameter;
 use crate::partiql::{self, Lenience};
@@ -13,12 +15,13 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::{ScalarValue, exec_err};
 use datafusion::error::Result as EngineResult;
-use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionState;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::memory::MemoryStream;
 use datafusion::physical_plan::stream::{EmptyRecordBatchStream, RecordBatchStreamAdapter};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::sql::parser::Statement as EngineStatement;
 use futures::{StreamExt, TryStreamExt};
 use std::sync::Arc;
@@ -32,13 +35,19 @@ const TRIES_MAX: usize = 3;
 pub struct Planner {
     state: SessionState,
     scope: Scope,
+    /// Bytes of memory that the statement may hold, and the runtime that counts them.
+    limit: usize,
+    runtime: Arc<RuntimeEnv>,
 }
 
 impl Planner {
     /// For a statement that sees this scope.
     pub fn new(scope: &Scope) -> Result<Self> {
         let mut state = scope.engine.base().clone();
+        let limit = memory::query_limit(scope.engine.runtime(), scope.memory_limit);
+        let runtime = memory::of_query(scope.engine.runtime(), limit).map_err(crate::from_datafusion)?;
         let options = state.config_mut().options_mut();
+        memory::scale(options, limit);
         // As in Postgres, a literal with a point is exact.
         options.sql_parser.parse_float_as_decimal = true;
         options.execution.time_zone = Some(scope.timezone.clone());
@@ -47,12 +56,21 @@ impl Planner {
         }
         state.register_catalog_list(scope.catalogs());
         state.mark_start_execution();
-        Ok(Planner { state, scope: scope.clone() })
+        Ok(Planner { state, scope: scope.clone(), limit, runtime })
     }
 
     /// The engine's state for this statement.
     pub fn state(&self) -> &SessionState {
         &self.state
+    }
+
+    /// What a plan of this statement runs in: its memory is counted as the statement's.
+    pub fn task_context(&self) -> Arc<TaskContext> {
+        self.context_of(&self.state)
+    }
+
+    fn context_of(&self, state: &SessionState) -> Arc<TaskContext> {
+        Arc::new(TaskContext::from(state).with_runtime(Arc::clone(&self.runtime)))
     }
 
     /// Plans a query, its parameters still open.
@@ -95,15 +113,50 @@ impl Planner {
     /// Runs a plan whose parameters are bound.
     pub async fn stream(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream> {
         let rows = match (self.scope.engine.spread(), self.scope.task_bytes) {
-            (Some(spread), Some(task_bytes)) => self.stream_from_nodes(spread, &plan, task_bytes).await,
-            _ => self.stream_here(&plan).await,
+            (Some(spread), Some(task_bytes)) => {
+                match self.stream_from_nodes(spread, &self.state, &plan, task_bytes).await {
+                    Err(error) if joins::ran_out(&error) => {
+                        self.stream_from_nodes(spread, &self.without_hash_joins(), &plan, task_bytes).await
+                    }
+                    begun => begun,
+                }
+            }
+            _ => self.stream_here(plan).await,
         };
         Ok(Pinned::hold(rows.map_err(crate::from_datafusion)?, Arc::clone(&self.scope.state)))
     }
 
-    async fn stream_here(&self, plan: &LogicalPlan) -> EngineResult<SendableRecordBatchStream> {
-        let physical = self.state.create_physical_plan(plan).await?;
-        execute_stream(physical, self.state.task_ctx())
+    async fn stream_here(&self, plan: LogicalPlan) -> EngineResult<SendableRecordBatchStream> {
+        let physical = self.physical(&plan).await?;
+        if !joins::by_hash(&physical) {
+            return execute_stream(physical, self.task_context());
+        }
+        let rows = execute_stream(physical, self.task_context())?;
+        let state = self.without_hash_joins();
+        let context = self.context_of(&state);
+        let again = async move { execute_stream(state.create_physical_plan(&plan).await?, context) };
+        Ok(joins::or_else(rows, again))
+    }
+
+    /// The plan for this node: without hash joins where it is known that one does not fit.
+    async fn physical(&self, plan: &LogicalPlan) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        let mut state = self.state.clone();
+        joins::hold_whole(state.config_mut().options_mut());
+        let physical = state.create_physical_plan(plan).await?;
+        let explained = match plan {
+            LogicalPlan::Explain(explain) => state.create_physical_plan(&explain.plan).await?,
+            _ => Arc::clone(&physical),
+        };
+        match joins::does_not_fit(&explained, self.limit) {
+            true => self.without_hash_joins().create_physical_plan(plan).await,
+            false => Ok(physical),
+        }
+    }
+
+    fn without_hash_joins(&self) -> SessionState {
+        let mut state = self.state.clone();
+        joins::without_hash(state.config_mut().options_mut());
+        state
     }
 
     /// Runs a plan on all nodes. While its client has seen nothing of it, a query that loses a node is planned again,
@@ -111,12 +164,14 @@ impl Planner {
     async fn stream_from_nodes(
         &self,
         spread: &Arc<dyn Spread>,
+        state: &SessionState,
         plan: &LogicalPlan,
         task_bytes: usize,
     ) -> EngineResult<SendableRecordBatchStream> {
         for tried in 1..=TRIES_MAX {
             let losses = spread.losses();
-            let begun = self.begin_on_nodes(spread, plan, Some(task_bytes).filter(|_| tried < TRIES_MAX)).await;
+            let task_bytes = Some(task_bytes).filter(|_| tried < TRIES_MAX);
+            let begun = self.begin_on_nodes(spread, state.clone(), plan, task_bytes).await;
             match begun {
                 Err(error) if tried < TRIES_MAX && spread.lost_a_node(losses, &error).await => {
                     tracing::warn!(%error, tried, "a query lost a node, and is planned again");
@@ -131,14 +186,14 @@ impl Planner {
     async fn begin_on_nodes(
         &self,
         spread: &Arc<dyn Spread>,
+        mut state: SessionState,
         plan: &LogicalPlan,
         task_bytes: Option<usize>,
     ) -> EngineResult<SendableRecordBatchStream> {
-        let mut state = self.state.clone();
         spread.plan_for(state.config_mut(), plan, task_bytes);
         let physical = state.create_physical_plan(plan).await?;
         spread.equip(state.config_mut()).map_err(carried)?;
-        let mut rows = execute_stream(physical, state.task_ctx())?;
+        let mut rows = execute_stream(physical, self.context_of(&state))?;
         let schema = rows.schema();
         let Some(first) = rows.next().await.transpose()? else {
             return Ok(Box::pin(EmptyRecordBatchStream::new(schema)));

@@ -134,7 +134,7 @@ fn over(item: &SelectItem, columns: &[ReturnedColumn]) -> Result<Vec<SelectItem>
                 some => Ok(some),
             }
         }
-        SelectItem::UnnamedExpr(expr @ (Expr::Identifier(name))) => {
+        SelectItem::UnnamedExpr(expr @ Expr::Identifier(name)) => {
             Ok(vec![aliased(placed(expr, columns)?, &fold(name))])
         }
         SelectItem::UnnamedExpr(expr @ Expr::CompoundIdentifier(parts)) => {

@@ -206,6 +206,7 @@ impl Session {
             pid: self.pid,
             timezone: self.variables.get("timezone")?,
             partitions: self.variables.get("target_partitions")?.parse().unwrap_or(0),
+            memory_limit: self.variables.get("query_memory_limit")?.parse().unwrap_or(0),
             settings: Arc::new(self.variables.all()),
             system_columns: false,
             consumed: None,
@@ -282,7 +283,7 @@ impl Session {
 
     /// Performs a statement in the open transaction, or in one that is opened for it.
     async fn work(&mut self, statement: &Statement, values: Vec<ScalarValue>) -> Result<Outcome> {
-        let first = self.open();
+        let first = self.open_transaction();
         if locking::may_lock(statement) {
             self.lock(statement, first).await?;
         }
@@ -410,14 +411,14 @@ impl Session {
     async fn declare(&mut self, declare: &ast::Declare) -> Result<Outcome> {
         let in_block = !self.block.is_idle();
         if in_block {
-            self.open();
+            self.open_transaction();
         }
         let scope = self.scope()?;
         self.cursors.declare(&scope, declare, in_block).await
     }
 
     /// Opens a transaction unless one is open. Whether it did.
-    fn open(&mut self) -> bool {
+    fn open_transaction(&mut self) -> bool {
         let Session { engine, pid, user, block, .. } = self;
         let since_ms = engine.clock().now_ms();
         block.open(engine.catalog(), || Who { pid: *pid, user: user.clone(), since_ms })

@@ -46,6 +46,11 @@ impl DataDir {
         self.path.join("objects")
     }
 
+    /// Folder of what queries put down while they run; worth nothing after them.
+    pub fn spill(&self) -> PathBuf {
+        self.path.join("spill")
+    }
+
     /// Folder of jobs: what their attempts print.
     pub fn batch(&self) -> PathBuf {
         self.path.join("batch")

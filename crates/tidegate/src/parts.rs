@@ -49,7 +49,8 @@ impl Parts {
         let cluster =
             Cluster::new(settings, cluster, Arc::clone(&stores), catalog.clock().clone(), rng.clone(), works())?;
         let spread = Some(Arc::new(cluster.clone()) as Arc<dyn Spread>);
-        let engine = Engine::new(settings.clone(), rng, catalog.clone(), stores, objects, spread)?;
+        let runtime = tidegate_query::runtime(settings, &directory.spill()).map_err(tidegate_query::from_datafusion)?;
+        let engine = Engine::new(settings.clone(), rng, catalog.clone(), stores, objects, runtime, spread)?;
         let deliveries = Deliveries::new(engine.clone());
         let continuous = Continuous::new(engine.clone());
         let jobs = Jobs::new(engine.clone(), directory.batch(), sql);

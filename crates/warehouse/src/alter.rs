@@ -130,7 +130,11 @@ async fn change_one(work: &mut Work<'_>, relation: Relation, change: &TableChang
 }
 
 fn on_column(work: &mut Work<'_>, relation: Relation, index: usize, change: impl FnOnce(&mut Column)) -> Result<()> {
-    redefine(work, relation, |columns, _| columns.get_mut(index).into_iter().for_each(|column| change(column)))
+    redefine(work, relation, |columns, _| {
+        if let Some(column) = columns.get_mut(index) {
+            change(column);
+        }
+    })
 }
 
 fn set_schema(work: &mut Work<'_>, relation: Relation, schema: &str) -> Result<()> {

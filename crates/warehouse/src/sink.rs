@@ -15,7 +15,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use std::sync::Arc;
 use tidegate_catalog::{AddedRows, Catalog, Change, DataFile, Relation, Rows, State, TableSpec, file_schema};
 use tidegate_core::{Clock, Error, Result, Rng};
-use tidegate_query::formats::{FileFormat, FileWriter, WriteOptions, create_writer};
+use tidegate_query::formats::{FileFormat, FileWriter, ParquetCodec, WriteOptions, create_writer};
 use tidegate_query::{Bench, Engine, TableSink, from_datafusion};
 use tidegate_storage::{S3Access, Stores};
 
@@ -120,7 +120,7 @@ impl FileSink {
             none => {
                 let file = self.names.file();
                 let object = self.root.clone().join(file.path.as_str());
-                let options = WriteOptions::default();
+                let options = WriteOptions { parquet: ParquetCodec::Lz4, ..WriteOptions::default() };
                 let writer = create_writer(&self.store, &object, &FileFormat::Parquet, &self.schema, &options)?;
                 none.insert((file, writer))
             }

@@ -331,7 +331,7 @@ fn padded(array: &ArrayRef, wire: &WireType) -> Result<Option<ArrayRef>> {
     }
     let texts = cast(array, &DataType::Utf8).map_err(|e| Error::internal(format!("cannot send a column: {e}")))?;
     let pad = |text: &str| format!("{text}{}", " ".repeat(length.saturating_sub(text.len())));
-    let padded: arrow::array::StringArray = texts.as_string::<i32>().iter().map(|text| text.map(pad)).collect();
+    let padded: StringArray = texts.as_string::<i32>().iter().map(|text| text.map(pad)).collect();
     Ok(Some(std::sync::Arc::new(padded)))
 }
 

@@ -42,6 +42,8 @@ pub enum ParquetCodec {
     /// Level 1.
     #[default]
     Zstd,
+    /// Fastest to read, and half the size of none: LZ4_RAW.
+    Lz4,
     /// What most readers of old know.
     Snappy,
     /// Smaller and slower than Snappy.

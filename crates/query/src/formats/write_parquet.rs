@@ -51,6 +51,7 @@ impl ParquetFileWriter {
 fn codec(codec: ParquetCodec) -> Compression {
     match codec {
         ParquetCodec::Zstd => Compression::ZSTD(ZstdLevel::default()),
+        ParquetCodec::Lz4 => Compression::LZ4_RAW,
         ParquetCodec::Snappy => Compression::SNAPPY,
         ParquetCodec::Gzip => Compression::GZIP(GzipLevel::default()),
         ParquetCodec::None => Compression::UNCOMPRESSED,

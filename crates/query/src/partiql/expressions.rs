@@ -65,7 +65,7 @@ impl ExprPlanner for SuperPlanner {
             _ => DataType::Utf8View,
         };
         // Cast as `::` does; what such a cast becomes is decided with all the others.
-        let plain = |is_super, expr| if is_super { cast(expr.unalias(), wanted.clone()) } else { expr };
+        let plain = |is_super, expr: Expr| if is_super { cast(expr.unalias(), wanted.clone()) } else { expr };
         Ok(PlannerResult::Original(RawBinaryExpr {
             op: binary.op,
             left: plain(left, binary.left),
