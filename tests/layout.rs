@@ -1,11 +1,13 @@
-//! How tables lie on disk: small writes, flushes and what puts files together, with a kill at every step.
+//! How tables lie on disk: small writes, flushes and what puts files together, with a kill at every step; and how few
+//! files that leaves.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use crate::harness::{self, Server};
 
 /// Where the server is killed.
-const POINTS: [&str; 9] = [
+const POINTS: [&str; 11] = [
     "wal.write",
     "wal.sync",
     "wal.synced",
@@ -15,6 +17,8 @@ const POINTS: [&str; 9] = [
     "table.flushed",
     "delta.write",
     "delta.written",
+    "delta.checkpoint",
+    "table.removed",
 ];
 
 /// Passages of each point that are tried.
@@ -100,7 +104,8 @@ async fn read(server: &Server) -> Rows {
 
 /// Works until the server is gone; gives what it may hold then.
 async fn work(server: &Server, mut rows: Rows) -> Vec<Rows> {
-    let client = server.connect().await;
+    // Upkeep may have met the fault already.
+    let Ok(client) = harness::connect(server.sql).await else { return vec![rows] };
     for op in ROUND {
         let after = op.apply(&rows);
         if let Err(error) = client.batch_execute(&op.sql(&rows)).await {
@@ -114,7 +119,7 @@ async fn work(server: &Server, mut rows: Rows) -> Vec<Rows> {
 
 #[test]
 fn a_kill_at_any_step_loses_nothing_and_shows_nothing_half() {
-    let mut server = Server::start();
+    let mut server = Server::start_with(&["deleted_file_retention_ms=0"]);
     let mut rows = Rows::new();
     harness::block_on(async {
         server.connect().await.batch_execute("CREATE TABLE t (a bigint, b bigint)").await.unwrap();
@@ -137,4 +142,105 @@ fn a_kill_at_any_step_loses_nothing_and_shows_nothing_half() {
         assert_eq!(harness::block_on(read(&server)), found, "{point} {passage}");
         rows = found;
     }
+}
+
+/// Batches of a minute at ten a second, written as fast as they are taken, and rows of each.
+const BATCHES: i64 = 600;
+const BATCH_ROWS: i64 = 100;
+/// Most files that they may leave.
+const FILES_MAX: i64 = 50;
+/// Longest wait for upkeep, in seconds.
+const UPKEEP_SECONDS_MAX: u64 = 30;
+
+async fn number(server: &Server, sql: &str) -> i64 {
+    server.connect().await.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+async fn wait_until(server: &Server, what: &str, is_so: impl AsyncFn() -> bool) {
+    let until = Instant::now() + Duration::from_secs(UPKEEP_SECONDS_MAX);
+    while !is_so().await {
+        assert!(Instant::now() < until, "{what}\n{}", server.log_tail());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[test]
+fn small_batches_leave_few_files() {
+    // A flush a second stands for one a minute.
+    let server = Server::start_with(&["table_flush_interval_ms=300"]);
+    harness::block_on(async {
+        let client = server.connect().await;
+        client.batch_execute("CREATE TABLE t (a bigint, b text)").await.unwrap();
+        let insert = client.prepare("INSERT INTO t SELECT $1::bigint + n, 'x' FROM generate_series(1, 100) AS g(n)");
+        let insert = insert.await.unwrap();
+        for batch in 0..BATCHES {
+            client.execute(&insert, &[&(batch * BATCH_ROWS)]).await.unwrap();
+        }
+        wait_until(&server, "the tail is not flushed", async || {
+            number(&server, "SELECT tail_rows FROM tidegate.tables WHERE name = 't'").await == 0
+        })
+        .await;
+        let files = number(&server, "SELECT files FROM tidegate.tables WHERE name = 't'").await;
+        assert!((1..=FILES_MAX).contains(&files), "{files}");
+        let found = client.query_one("SELECT count(*), count(DISTINCT a), max(a) FROM t", &[]).await.unwrap();
+        let rows = BATCHES * BATCH_ROWS;
+        assert_eq!((found.get::<_, i64>(0), found.get::<_, i64>(1), found.get::<_, i64>(2)), (rows, rows, rows));
+    });
+}
+
+fn files_on_disk(server: &Server) -> i64 {
+    let tables = std::fs::read_dir(server.data().join("objects/tables")).unwrap().flatten();
+    let files = tables.flat_map(|table| std::fs::read_dir(table.path()).unwrap().flatten());
+    files.filter(|file| file.path().extension().is_some_and(|end| end == "parquet")).count() as i64
+}
+
+#[test]
+fn files_that_a_table_lets_go_of_leave_when_their_time_has_come() {
+    let mut server = Server::start_with(&["deleted_file_retention_ms=3600000", "auto_vacuum=off"]);
+    harness::block_on(async {
+        let client = server.connect().await;
+        client.batch_execute("CREATE TABLE t AS SELECT n FROM generate_series(1, 20000) AS g(n)").await.unwrap();
+        client.batch_execute("DELETE FROM t WHERE n > 19000").await.unwrap();
+        assert_eq!(number(&server, "SELECT files FROM tidegate.tables WHERE name = 't'").await, 1);
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert_eq!(files_on_disk(&server), 2);
+    });
+    // It is remembered across a kill, and its time may be set anew.
+    server.set("deleted_file_retention_ms=0");
+    server.restart();
+    harness::block_on(async {
+        wait_until(&server, "a file is still there", async || files_on_disk(&server) == 1).await;
+        assert_eq!(number(&server, "SELECT count(*) FROM t").await, 19_000);
+        // Whoever reads it keeps it.
+        let reader = server.connect().await;
+        reader.batch_execute("BEGIN; DECLARE c CURSOR FOR SELECT n FROM t").await.unwrap();
+        server.connect().await.batch_execute("DELETE FROM t WHERE n <= 500").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert_eq!(reader.query("FETCH ALL FROM c", &[]).await.unwrap().len(), 19_000);
+        reader.batch_execute("COMMIT").await.unwrap();
+        wait_until(&server, "a file is still there", async || files_on_disk(&server) == 1).await;
+    });
+}
+
+#[test]
+fn an_open_block_is_not_disturbed_by_upkeep() {
+    let server = Server::start();
+    harness::block_on(async {
+        let (one, two) = (server.connect().await, server.connect().await);
+        one.batch_execute("CREATE TABLE t (a bigint, b bigint)").await.unwrap();
+        one.batch_execute("INSERT INTO t VALUES (1, 0), (2, 0)").await.unwrap();
+        two.batch_execute("BEGIN; INSERT INTO t VALUES (3, 0)").await.unwrap();
+        assert_eq!(two.query_one("SELECT count(*) FROM t", &[]).await.unwrap().get::<_, i64>(0), 3);
+        // Flushed, and added to, behind the block's back.
+        one.batch_execute("CHECKPOINT").await.unwrap();
+        one.batch_execute("INSERT INTO t VALUES (4, 0)").await.unwrap();
+        one.batch_execute("CHECKPOINT").await.unwrap();
+        two.batch_execute("UPDATE t SET b = b + 1").await.unwrap();
+        assert_eq!(two.query_one("SELECT sum(b)::bigint FROM t", &[]).await.unwrap().get::<_, i64>(0), 3);
+        // While the block has the table, upkeep leaves it alone.
+        one.batch_execute("VACUUM t").await.unwrap();
+        two.batch_execute("COMMIT").await.unwrap();
+        let found = one.query_one("SELECT count(*), sum(b)::bigint FROM t", &[]).await.unwrap();
+        assert_eq!((found.get::<_, i64>(0), found.get::<_, i64>(1)), (4, 3));
+    });
 }

@@ -1,6 +1,7 @@
 """The Python package deltalake reads managed tables without the server: `location` of tidegate.tables is a Delta table."""
 
 import datetime as dt
+import pathlib
 from decimal import Decimal
 
 import psycopg
@@ -72,6 +73,24 @@ def statistics_are_there():
     # Loaded without a catalog of ours: filters prune by the statistics in the log.
     found = delta("wide").to_pyarrow_table(filters=[("id", ">", 99990)])
     equal(found.num_rows, 10)
+
+
+@check
+def small_writes_compaction_and_checkpoints():
+    conn.execute("CREATE TABLE busy (id int, name text)")
+    for n in range(25):
+        conn.execute("INSERT INTO busy VALUES (%s, 'row')", [n])
+        conn.execute("CHECKPOINT")
+    location = conn.execute("SELECT location FROM tidegate.tables WHERE name = 'busy'").fetchone()[0]
+    check_point = pathlib.Path(location.removeprefix("file://")) / "_delta_log" / "_last_checkpoint"
+    assert check_point.exists(), check_point
+    equal([row["id"] for row in rows("busy")], list(range(25)))
+    conn.execute("UPDATE busy SET name = 'changed' WHERE id >= 20")
+    conn.execute("VACUUM busy")
+    found = delta("busy")
+    equal(len(found.file_uris()), 1)
+    equal([row["id"] for row in rows("busy") if row["name"] == "changed"], list(range(20, 25)))
+    equal(found.version(), conn.execute("SELECT version FROM tidegate.tables WHERE name = 'busy'").fetchone()[0])
 
 
 finish()

@@ -79,6 +79,11 @@ impl TableLocks {
         holder.try_lock(table).then_some(holder)
     }
 
+    /// Whether somebody waits for a table.
+    pub fn is_wanted(&self, table: Oid) -> bool {
+        self.0.table.lock().graph.entries().into_iter().any(|(_, oid, granted)| oid == table && !granted)
+    }
+
     /// The locks that are held, and those that are waited for.
     pub fn shown(&self) -> Vec<ShownLock> {
         let table = self.0.table.lock();

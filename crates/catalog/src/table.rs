@@ -169,6 +169,24 @@ impl TableFiles {
         self.files.contains_key(&part) || self.tail.contains_key(&part)
     }
 
+    /// The rows that this shows, which stands on `base` of some position, in the parts that hold them in `newest`. What
+    /// was added on top of `base` stays as it is.
+    pub(crate) fn laid_out_as(&self, newest: &TableFiles, base: &TableFiles, position: u64) -> TableFiles {
+        let own = self.parts().filter(|part| !base.has(part.id()));
+        let seen = newest.parts().filter(|part| part.added() <= position);
+        let mut laid = TableFiles { files: OrdMap::new(), tail: OrdMap::new(), tail_bytes: 0, ..self.clone() };
+        for part in own.chain(seen) {
+            match part {
+                Part::File(file) => drop(laid.files.insert(file.id, file)),
+                Part::Tail(rows) => {
+                    laid.tail_bytes += rows.bytes;
+                    laid.tail.insert(rows.id, rows);
+                }
+            }
+        }
+        laid
+    }
+
     /// Puts rows into the tail.
     pub(crate) fn add_rows(&mut self, rows: TailRows) {
         self.tail_bytes += rows.bytes;
@@ -184,5 +202,26 @@ impl TableFiles {
         let rows = self.tail.remove(&part)?;
         self.tail_bytes -= rows.bytes;
         Some(rows.added)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(files: &[(u64, u64)]) -> TableFiles {
+        let file =
+            |(id, added): &(u64, u64)| (*id, Arc::new(DataFile { added: *added, ..DataFile::new(*id, "", 1, 1, 0) }));
+        TableFiles { files: files.iter().map(file).collect(), ..TableFiles::default() }
+    }
+
+    #[test]
+    fn a_view_takes_a_new_layout_of_what_it_sees() {
+        let base = table(&[(1, 5), (2, 6)]);
+        // It has added file 9; meanwhile 1 and 2 were put together, and somebody has added 4.
+        let view = table(&[(1, 5), (2, 6), (9, 7)]);
+        let newest = table(&[(3, 6), (4, 8)]);
+        let laid = view.laid_out_as(&newest, &base, 7);
+        assert_eq!(laid.files.keys().copied().collect::<Vec<_>>(), [3, 9]);
     }
 }

@@ -4,7 +4,9 @@ use crate::catalog::{Catalog, Receipt};
 use crate::change::Change;
 use crate::locks::{LockHolder, Who};
 use crate::object::Oid;
+use crate::snapshots::Snapshot;
 use crate::state::{State, conflict};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::Result;
@@ -15,19 +17,23 @@ use tidegate_core::Result;
 pub struct Transaction {
     // Pins what the state names for as long as the transaction, or a result of it, lives.
     base: Arc<State>,
+    snapshot: Arc<Snapshot>,
     view: Arc<State>,
     changes: Vec<Change>,
     locks: Arc<LockHolder>,
     /// How many locks it had when it was last used: what a savepoint goes back to.
     locked: usize,
+    /// The tables that it sees as they lay when it locked them.
+    adopted: BTreeSet<Oid>,
 }
 
 impl Transaction {
     /// On the state as it stands now.
     pub fn begin(catalog: &Catalog, who: Who) -> Self {
-        let base = catalog.state();
+        let snapshot = Arc::new(catalog.snapshot());
+        let (base, view) = (Arc::clone(snapshot.state()), Arc::clone(snapshot.state()));
         let locks = Arc::new(catalog.locks().holder(who));
-        Transaction { view: Arc::clone(&base), base, changes: Vec::new(), locks, locked: 0 }
+        Transaction { base, snapshot, view, changes: Vec::new(), locks, locked: 0, adopted: BTreeSet::new() }
     }
 
     /// The state as this transaction sees it. Records it has put into streams are not in it: they get their places
@@ -47,10 +53,12 @@ impl Transaction {
     }
 
     /// Stands on a newer version, with its locks and without its changes.
-    pub fn begin_again(&mut self, state: Arc<State>) {
-        self.view = Arc::clone(&state);
-        self.base = state;
+    pub fn begin_again(&mut self, snapshot: Snapshot) {
+        self.snapshot = Arc::new(snapshot);
+        self.base = Arc::clone(self.snapshot.state());
+        self.view = Arc::clone(&self.base);
         self.changes.clear();
+        self.adopted.clear();
     }
 
     /// Takes a table, or waits for it: 40P01, 55P03.
@@ -67,18 +75,26 @@ impl Transaction {
         taken
     }
 
-    /// 40001 when another transaction has removed rows of a table that this one has just locked, or has changed its
-    /// definition, since this one began: the first to change wins.
-    pub fn check_unchanged(&self, newest: &State, table: Oid) -> Result<()> {
+    /// Sees a table that it has just locked in the parts in which its rows lie now, whatever upkeep has made of them
+    /// since it began. 40001 when another transaction has removed rows since, or has changed the definition: the first
+    /// to change wins.
+    pub fn adopt(&mut self, newest: &State, table: Oid) -> Result<()> {
+        if self.adopted.contains(&table) {
+            return Ok(());
+        }
         let Some(seen) = self.base.relation(table) else { return Ok(()) };
         let same = newest.relation(table).is_some_and(|now| now.revision == seen.revision);
         let (Some(before), Some(now)) = (self.base.files(table), newest.files(table)) else {
             return Err(conflict("the table has been dropped by another transaction"));
         };
-        match same && before.files.keys().all(|file| now.files.contains_key(file)) {
-            true => Ok(()),
-            false => Err(conflict("could not serialize access due to a concurrent update")),
+        if !same || now.removed > self.base.position {
+            return Err(conflict("could not serialize access due to a concurrent update"));
         }
+        let mut view = State::clone(&self.view);
+        view.on_table(table, |own| *own = own.laid_out_as(now, before, self.base.position));
+        self.view = Arc::new(view);
+        self.adopted.insert(table);
+        Ok(())
     }
 
     /// Goes back to a copy of itself: what was changed or locked since is let go of.

@@ -443,11 +443,11 @@ impl Session {
                 }
                 transaction.lock(*table, timeout).await?;
             }
-            let newest = self.engine.catalog().state();
             if !first {
-                return tables.iter().try_for_each(|table| transaction.check_unchanged(&newest, *table));
+                let newest = self.engine.catalog().state();
+                return tables.iter().try_for_each(|table| transaction.adopt(&newest, *table));
             }
-            transaction.begin_again(newest);
+            transaction.begin_again(self.engine.catalog().snapshot());
             let now = locking::tables(statement, &self.scope()?);
             if now.is_subset(&tables) {
                 return Ok(());

@@ -75,9 +75,9 @@ impl Work<'_> {
 
     /// What the rest of a script sees: what has been committed just now, too.
     pub fn see_newest(&mut self) {
-        let state = self.engine().catalog().state();
-        self.scope.state = Arc::clone(&state);
-        self.transaction.begin_again(state);
+        let snapshot = self.engine().catalog().snapshot();
+        self.scope.state = Arc::clone(snapshot.state());
+        self.transaction.begin_again(snapshot);
     }
 
     /// Changes what the server's own work changes too. A statement by itself commits here, and again when an object

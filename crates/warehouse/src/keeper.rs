@@ -8,7 +8,7 @@ use futures::StreamExt;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate_catalog::{Change, DataFile, Oid, Part, Relation, TableFiles, TableSpec};
+use tidegate_catalog::{Change, DataFile, LockHolder, Oid, Part, Relation, TableFiles, TableSpec, Who};
 use tidegate_core::{Kind, Result, Settings};
 use tidegate_parser::VacuumMode;
 use tidegate_query::{Engine, Planner, Scope, TableSink, from_datafusion};
@@ -105,6 +105,7 @@ impl Keeper {
     /// `all`, every row. Not more than some bytes at once.
     async fn sort(&self, table: Oid, percent: u64, all: bool, bytes_max: u64) -> Result<()> {
         let _alone = self.0.working.lock().await;
+        let Some(_lock) = self.lock(table) else { return Ok(()) };
         let (state, settled) = self.0.engine.catalog().settled();
         let (Some((relation, spec)), Some(files)) = (state.table(table), state.files(table)) else { return Ok(()) };
         let Some(key) = Key::of(relation, spec) else { return Ok(()) };
@@ -120,6 +121,7 @@ impl Keeper {
     /// Puts all small files of a table together.
     async fn merge(&self, table: Oid) -> Result<()> {
         let _alone = self.0.working.lock().await;
+        let Some(_lock) = self.lock(table) else { return Ok(()) };
         let (state, settled) = self.0.engine.catalog().settled();
         let (Some((relation, spec)), Some(files)) = (state.table(table), state.files(table)) else { return Ok(()) };
         let mut files = files_of(files, settled);
@@ -135,6 +137,7 @@ impl Keeper {
     /// Puts files together that have become many.
     async fn compact(&self, table: Oid) -> Result<()> {
         let _alone = self.0.working.lock().await;
+        let Some(_lock) = self.lock(table) else { return Ok(()) };
         let (state, settled) = self.0.engine.catalog().settled();
         let (Some((relation, spec)), Some(files)) = (state.table(table), state.files(table)) else { return Ok(()) };
         match compaction::due(&files_of(files, settled)) {
@@ -170,6 +173,7 @@ impl Keeper {
     /// Flushes a table's tail, as far as every open block sees it.
     pub async fn flush(&self, table: Oid) -> Result<()> {
         let _alone = self.0.working.lock().await;
+        let Some(_lock) = self.lock(table) else { return Ok(()) };
         let (state, settled) = self.0.engine.catalog().settled();
         let (Some((relation, spec)), Some(files)) = (state.table(table), state.files(table)) else { return Ok(()) };
         let tail = files.tail.values().filter(|rows| rows.added <= settled);
@@ -180,15 +184,25 @@ impl Keeper {
         self.rewrite(relation, spec, parts).await
     }
 
+    /// Takes a table. None: a user has it, and comes first.
+    fn lock(&self, table: Oid) -> Option<LockHolder> {
+        let engine = &self.0.engine;
+        let who = Who { pid: 0, user: "admin".to_string(), since_ms: engine.clock().now_ms() };
+        engine.catalog().locks().try_lock(table, who)
+    }
+
     /// Writes files that hold the rows of some parts, and puts them in their place. Whoever changes the table meanwhile
     /// is first.
     async fn rewrite(&self, relation: &Relation, spec: &TableSpec, parts: Vec<Part>) -> Result<()> {
         let engine = &self.0.engine;
         let ids = parts.iter().map(Part::id).collect();
         let mut sink = Box::new(FileSink::for_files(engine, relation, spec)?);
-        if let Err(error) = self.copy(relation, spec, parts, sink.as_mut()).await {
-            sink.abort().await;
-            return Err(error);
+        match self.copy(relation, spec, parts, sink.as_mut()).await {
+            Ok(true) => {}
+            other => {
+                sink.abort().await;
+                return other.map(|_| ());
+            }
         }
         let files = sink.files().await?;
         fault::point("table.rewritten")?;
@@ -205,7 +219,8 @@ impl Keeper {
         }
     }
 
-    async fn copy(&self, relation: &Relation, spec: &TableSpec, parts: Vec<Part>, sink: &mut FileSink) -> Result<()> {
+    /// Copies rows into a sink. False: a user waits for the table, and the work is for nothing.
+    async fn copy(&self, relation: &Relation, spec: &TableSpec, parts: Vec<Part>, sink: &mut FileSink) -> Result<bool> {
         // One thread: it gives way to users, and keeps the order of the parts.
         let scope = self.0.engine.system_scope(self.0.engine.catalog().state());
         let planner = Planner::new(&Scope { partitions: 1, ..scope })?;
@@ -213,8 +228,12 @@ impl Keeper {
         let mut rows = table.read(&planner).await?;
         while let Some(batch) = rows.next().await {
             sink.write(batch.map_err(from_datafusion)?).await?;
+            if self.0.engine.catalog().locks().is_wanted(relation.oid) {
+                return Ok(false);
+            }
         }
-        fault::point("table.copied")
+        fault::point("table.copied")?;
+        Ok(true)
     }
 
     /// Removes files that joined no table.

@@ -63,7 +63,7 @@ fn row(state: &State, relation: &Relation, spec: &TableSpec) -> Option<Vec<Cell>
         number(relation.columns.iter().map(length).max().unwrap_or(0)),
         first.map_or(Cell::Null, |column| text(super::table_def::encoding(column, spec))),
         number(spec.sort_key.columns.len()),
-        number(files.bytes().div_ceil(BLOCK_BYTES)),
+        number((files.bytes() + files.tail_bytes() as u64).div_ceil(BLOCK_BYTES)),
         Cell::Null,
         number(0),
         unsorted_rows(relation, spec, files).map_or(Cell::Null, |rows| Cell::Float(percent(rows, files.rows()))),
