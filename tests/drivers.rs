@@ -74,6 +74,17 @@ fn tpch() {
     run("tpch", script("tpch.py"), &Server::start());
 }
 
+/// What does not fit goes to disk: factor 1 within 256 MB, and with `tests/run --all` factor 10 within 2 GB.
+#[test]
+fn tpch_in_little_memory() {
+    let given = |name: &str, otherwise: &str| std::env::var(name).unwrap_or(otherwise.to_string());
+    let limit = given("TIDEGATE_TIGHT_MEMORY", "256MB");
+    let server = Server::start_with(&[&format!("memory_limit={limit}"), &format!("query_memory_limit={limit}")]);
+    let mut command = script("tpch.py");
+    command.env("TIDEGATE_TPCH_SCALE", given("TIDEGATE_TIGHT_SCALE", "1")).env("TIDEGATE_TPCH_MANAGED", "1");
+    run("tpch, little memory", command, &server);
+}
+
 #[test]
 fn tpcds() {
     run("tpcds", script("tpcds.py"), &Server::start());

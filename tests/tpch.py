@@ -21,6 +21,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent / "drivers"))
 from checks import CONNINFO  # noqa: E402
 
 TABLES = ("customer", "lineitem", "nation", "orders", "part", "partsupp", "region", "supplier")
+SORT_KEYS = {"lineitem": "l_shipdate", "orders": "o_orderdate"}  # of managed tables
 RELATIVE = 1e-6
 ABSOLUTE = 0.01
 SHOWN_ROWS_MAX = 3
@@ -65,7 +66,8 @@ def create_tables(conn, folder, schema="tpch", managed=False):
     for table in TABLES:
         file = f"file://{folder}/{table}.parquet"
         if managed:
-            conn.execute(f"CREATE TABLE {schema}.{table} AS SELECT * FROM '{file}'")
+            key = f"SORTKEY ({SORT_KEYS[table]}) " if table in SORT_KEYS else ""
+            conn.execute(f"CREATE TABLE {schema}.{table} {key}AS SELECT * FROM '{file}'")
         else:
             conn.execute(f"CREATE EXTERNAL TABLE {schema}.{table} STORED AS PARQUET LOCATION '{file}'")
 

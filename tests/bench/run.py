@@ -1,8 +1,8 @@
 """Measures a release server beside what a user would pick instead, in one run, and prints Markdown tables.
 
-    tests/run --bench          or    tests/bench/run.py --server target/release/tidegate [--only tpch,load,ingest,wire,windows]
+    tests/run --bench          or    tests/bench/run.py --server target/release/tidegate [--only tpch,tpch10,load,ingest,wire,windows]
 
-Every figure is the median of its runs; peers run in the same process, on the same files, one after the other.
+Every figure is the median of its runs; peers run one after the other, on the same files.
 """
 
 import argparse
@@ -19,6 +19,8 @@ import sys
 import tempfile
 import threading
 import time
+
+import peers
 
 HERE = pathlib.Path(__file__).resolve().parent
 RUNS = 3
@@ -77,25 +79,68 @@ def table(title, head, rows):
         print(f"| {' | '.join(str(cell) for cell in row)} |", flush=True)
 
 
-def bench_tpch(conn, _server):
+PEERS = {"duckdb_parquet": "DuckDB, Parquet", "duckdb_tables": "DuckDB, own tables", "chdb": "chDB, Parquet"}
+
+
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def tpch_here(conn, pid, queries):
+    """The same figures as of a peer, of the server."""
+    def ask(text):
+        return conn.cursor(binary=True).execute(text).fetchall()
+    peers.forget_peak(pid)
+    before = cpu_seconds(pid)
+    seconds = {str(number): peers.timed(ask, text, RUNS) for number, text in queries.items()}
+    return {"seconds": seconds, "cpu": (cpu_seconds(pid) - before) / RUNS, "peak": peers.peak_mib(pid)}
+
+
+def tpch_beside(name, folder, queries):
+    command = [sys.executable, HERE / "peers.py", name, folder, str(RUNS)]
+    done = subprocess.run(command, input=json.dumps(queries), capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def tpch_row(number, ours, others):
+    mine = ours["seconds"][number]
+    cells = [f"q{int(number):02}", mine if isinstance(mine, str) else f"{statistics.median(mine):.3f}"]
+    for other in others:
+        theirs = other["seconds"][number]
+        if isinstance(theirs, str) or isinstance(mine, str):
+            cells += [theirs if isinstance(theirs, str) else f"{statistics.median(theirs):.3f}", ""]
+        else:
+            ratio = statistics.median(mine) / statistics.median(theirs)
+            other.setdefault("ratios", []).append(ratio)
+            cells += [f"{statistics.median(theirs):.3f}", f"{ratio:.2f}"]
+    return cells
+
+
+def total(of):
+    return sum(statistics.median(taken) for taken in of["seconds"].values() if not isinstance(taken, str))
+
+
+def bench_tpch(conn, server, scale="1"):
+    """Managed tables, sorted by date, beside peers on the files that they were loaded from."""
     import tpch
-    folder = tpch.data()
-    duck, queries = tpch.open_duckdb(folder)
-    tpch.create_tables(conn, folder)
-    rows, ratios, sums = [], [], [0.0, 0.0]
-    for number, text in queries.items():
-        try:
-            ours = median(lambda text=text: conn.cursor(binary=True).execute(text).fetchall())
-        except Exception as error:  # noqa: BLE001: one query that fails is a row of the table
-            rows.append((f"q{number:02}", f"failed: {error}".splitlines()[0], "", ""))
-            continue
-        theirs = median(lambda text=text: duck.execute(text).fetchall())
-        ratios.append(ours / theirs)
-        sums = [sums[0] + ours, sums[1] + theirs]
-        rows.append((f"q{number:02}", f"{ours:.3f}", f"{theirs:.3f}", f"{ours / theirs:.2f}"))
-    mean = math.exp(statistics.fmean(map(math.log, ratios))) if ratios else math.nan
-    rows.append(("**sum, geometric mean**", f"**{sums[0]:.2f}**", f"**{sums[1]:.2f}**", f"**{mean:.2f}**"))
-    table(f"TPC-H, scale factor 1, the same Parquet files, seconds, median of {RUNS}", ("query", "Tidegate", "DuckDB", "ratio"), rows)
+    folder = tpch.data(scale)
+    _, queries = tpch.open_duckdb(folder)
+    tpch.create_tables(conn, folder, schema=f"tpch_{scale}", managed=True)
+    ours = tpch_here(conn, server.process.pid, queries)
+    others = [tpch_beside(name, folder, queries) for name in PEERS]
+    rows = [tpch_row(str(number), ours, others) for number in queries]
+    means = [math.exp(statistics.fmean(map(math.log, other["ratios"]))) for other in others]
+    of_all = [(f"{total(other):.2f}", f"**{mean:.2f}**") for other, mean in zip(others, means)]
+    rows.append(("sum, **geometric mean**", f"{total(ours):.2f}", *(cell for pair in of_all for cell in pair)))
+    rows.append(("CPU seconds", f"{ours['cpu']:.2f}", *(cell for other in others for cell in (f"{other['cpu']:.2f}", ""))))
+    rows.append(("peak, MiB", f"{ours['peak']:.0f}", *(cell for other in others for cell in (f"{other['peak']:.0f}", ""))))
+    head = ("query", "Tidegate", *(cell for name in PEERS.values() for cell in (name, "ratio")))
+    table(f"TPC-H, scale factor {scale}, seconds, median of {RUNS}", head, rows)
+
+
+def bench_tpch10(conn, server):
+    bench_tpch(conn, server, "10")
 
 
 def put_until(port, stop, counts, place):
@@ -198,7 +243,10 @@ def main():
         import psycopg
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
         print(f"{os.cpu_count()} cores, {memory} GiB, load {os.getloadavg()[0]:.1f}, {platform.system()} {platform.release()}")
-        parts = {"tpch": bench_tpch, "load": bench_load, "ingest": bench_ingest, "wire": bench_wire, "windows": bench_windows}
+        parts = {
+            "tpch": bench_tpch, "tpch10": bench_tpch10, "load": bench_load, "ingest": bench_ingest, "wire": bench_wire,
+            "windows": bench_windows,
+        }
         for name in chosen.only.split(","):
             with psycopg.connect(f"host=127.0.0.1 port={server.sql} user=admin dbname=dev", autocommit=True) as conn:
                 parts[name](conn, server)

@@ -18,6 +18,7 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::joins::HashJoinExec;
+use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 use std::sync::Arc;
 
@@ -60,26 +61,29 @@ fn chosen(plan: Arc<dyn ExecutionPlan>, above: Above) -> Result<Arc<dyn Executio
     if let Some(scan) = plan.downcast_ref::<DataSourceExec>() {
         return Ok(late(scan, above).unwrap_or(plan));
     }
-    let join = plan.downcast_ref::<HashJoinExec>();
-    let filters = |join: &HashJoinExec| {
-        matches!(join.join_type(), JoinType::Inner | JoinType::Right | JoinType::RightSemi | JoinType::LeftSemi)
+    let made = match plan.downcast_ref::<HashJoinExec>() {
+        Some(join) => {
+            let probed = Above { passed: above.passed * told_by(join), grouped: false };
+            vec![chosen(Arc::clone(join.left()), above)?, chosen(Arc::clone(join.right()), probed)?]
+        }
+        None => {
+            let grouped = above.grouped || plan.is::<AggregateExec>() && above.passed < 1.0;
+            let below = Above { grouped, ..above };
+            plan.children().into_iter().map(|child| chosen(Arc::clone(child), below)).collect::<Result<_>>()?
+        }
     };
-    let probed = match join.filter(|join| filters(join)) {
-        Some(join) => Above { passed: above.passed * kept(join.left()), grouped: false },
-        None => above,
-    };
-    let grouped = plan.is::<AggregateExec>() && above.passed < 1.0;
-    let below = |n: usize| match (n, join.is_some()) {
-        (1, true) => probed,
-        _ => Above { grouped: above.grouped || grouped, ..above },
-    };
-    let children = plan.children();
-    let made: Vec<_> =
-        children.iter().enumerate().map(|(n, child)| chosen(Arc::clone(child), below(n))).collect::<Result<_>>()?;
-    if children.iter().zip(&made).all(|(old, new)| Arc::ptr_eq(old, new)) {
+    if plan.children().into_iter().zip(&made).all(|(old, new)| Arc::ptr_eq(old, new)) {
         return Ok(plan);
     }
     plan.replace_children(made, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+}
+
+/// The share of rows on its right that a join lets pass, as far as it tells them before they are read.
+fn told_by(join: &HashJoinExec) -> f64 {
+    match join.join_type() {
+        JoinType::Inner | JoinType::Left | JoinType::RightSemi | JoinType::LeftSemi => kept(join.left()),
+        _ => 1.0,
+    }
 }
 
 /// The scan with its filters asked of each row; None where that does not pay.
@@ -114,8 +118,7 @@ fn kept(plan: &Arc<dyn ExecutionPlan>) -> f64 {
 
 /// Rows of the scan that a plan reads alone; infinite where it is not known.
 fn rows(plan: &Arc<dyn ExecutionPlan>) -> f64 {
-    let told = datafusion::physical_plan::statistics::StatisticsContext::new()
-        .compute(plan.as_ref(), &datafusion::physical_plan::statistics::StatisticsArgs::new());
+    let told = StatisticsContext::new().compute(plan.as_ref(), &StatisticsArgs::new());
     told.ok().and_then(|told| told.num_rows.get_value().copied()).map_or(f64::INFINITY, |rows| rows as f64)
 }
 
@@ -141,5 +144,33 @@ fn passes_part(part: &Arc<dyn PhysicalExpr>, rows: f64) -> f64 {
     match part.downcast_ref::<LikeExpr>() {
         Some(like) if !like.negated() => PASS_LIKE,
         _ => 1.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::physical_expr::expressions::{Column, in_list, like, lit};
+
+    #[test]
+    fn how_many_rows_pass_is_guessed_from_the_conditions() {
+        let schema = Schema::new(vec![Field::new("n", DataType::Int64, true), Field::new("t", DataType::Utf8, true)]);
+        let column = |index: usize| Arc::new(Column::new(schema.field(index).name(), index)) as Arc<dyn PhysicalExpr>;
+        let both = |left, op, right| Arc::new(BinaryExpr::new(left, op, right)) as Arc<dyn PhysicalExpr>;
+        let equal = || both(column(0), Operator::Eq, lit(1_i64));
+        let cases = [
+            (equal(), 1000.0, PASS_EQUAL),
+            (equal(), 5.0, 0.2),
+            (both(equal(), Operator::And, equal()), 1000.0, PASS_EQUAL * PASS_EQUAL),
+            (both(equal(), Operator::Or, equal()), 1000.0, PASS_EQUAL * 2.0),
+            (both(column(0), Operator::Gt, lit(1_i64)), 1000.0, PASS_RANGE),
+            (both(column(0), Operator::NotEq, lit(1_i64)), 1000.0, 1.0),
+            (like(false, false, column(1), lit("a%"), &schema).unwrap(), 1000.0, PASS_LIKE),
+            (in_list(column(0), vec![lit(1_i64), lit(2_i64)], &false, &schema).unwrap(), 1000.0, PASS_EQUAL * 2.0),
+        ];
+        for (filter, rows, expected) in cases {
+            assert!((passes(&filter, rows) - expected).abs() < 1e-9, "{filter} of {rows}");
+        }
     }
 }

@@ -88,3 +88,34 @@ fn asked(semi: &Join, input: &Arc<LogicalPlan>) -> Result<LogicalPlan> {
     )?;
     Ok(LogicalPlan::Join(join))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::execution::session_state::SessionStateBuilder;
+    use datafusion::prelude::SessionContext;
+
+    async fn optimized(sql: &str) -> String {
+        let rule = Arc::new(SemiJoinsFirst);
+        let state = SessionStateBuilder::new().with_default_features().with_optimizer_rule(rule).build();
+        let context = SessionContext::new_with_state(state);
+        for (name, columns) in
+            [("customer", "c_key int"), ("orders", "o_key int, o_c int"), ("line", "l_key int, n int")]
+        {
+            context.sql(&format!("CREATE TABLE {name} ({columns})")).await.unwrap();
+        }
+        context.sql(sql).await.unwrap().into_optimized_plan().unwrap().display_indent().to_string()
+    }
+
+    #[tokio::test]
+    async fn only_groups_that_pass_a_having_are_asked_first() {
+        let from = "SELECT c_key, n FROM customer, orders, line WHERE c_key = o_c AND o_key = l_key AND o_key IN";
+        let having = format!("{from} (SELECT l_key FROM line GROUP BY l_key HAVING sum(n) > 300)");
+        let plan = optimized(&having).await;
+        let semi = plan.find("LeftSemi").unwrap();
+        assert_eq!(plan.matches("LeftSemi").count(), 1, "{plan}");
+        assert_eq!(plan[..semi].matches("Inner Join").count(), 2, "{plan}");
+        let plan = optimized(&format!("{from} (SELECT l_key FROM line WHERE n > 300)")).await;
+        assert_eq!(plan[..plan.find("LeftSemi").unwrap()].matches("Inner Join").count(), 0, "{plan}");
+    }
+}
