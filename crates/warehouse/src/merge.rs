@@ -5,8 +5,8 @@
 
 use crate::assign::{Assigned, assignments, old_values, or_default};
 use crate::dml::{Target, literal, of, refuse, target};
+use crate::places::FILE_COLUMN;
 use crate::rewrite::{Again, DELETE, INSERT, NOTHING, Rewrite, UPDATE, all_of, name_of};
-use crate::row_scan::FILE_COLUMN;
 use datafusion::common::ScalarValue;
 use tidegate_catalog::{Column, SqlType};
 use tidegate_core::{Error, Kind, Result};

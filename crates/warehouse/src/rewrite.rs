@@ -8,7 +8,7 @@
 //! 4. The files that were touched are removed and the new ones added, in one step of the transaction.
 
 use crate::dml::{Target, named, of};
-use crate::row_scan::{FILE_COLUMN, ROW_COLUMN};
+use crate::places::{FILE_COLUMN, ROW_COLUMN};
 use crate::table::{ManagedTable, parts_of};
 use crate::touched::Touched;
 use arrow::array::{AsArray, BooleanArray, PrimitiveArray, RecordBatch};

@@ -1,21 +1,21 @@
 //! A managed table as the engine scans it: its files and its tail as of one version, and, for DML, with the place of
 //! each row.
 
+use crate::places::{ROW_COLUMN, part_column, placed, with_places};
 use crate::rename::Renames;
-use crate::row_scan::{RowScan, with_places};
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{FieldRef, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
-use datafusion::common::{ColumnStatistics, Statistics};
+use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::physical_plan::{FileScanConfig, FileScanConfigBuilder};
 use datafusion::datasource::source::DataSourceExec;
-use datafusion::error::Result as EngineResult;
+use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
@@ -25,7 +25,7 @@ use object_store::ObjectMeta;
 use std::sync::Arc;
 use tidegate_catalog::{Analysis, DataFile, Part, Relation, State, TableSpec, TailRows, arrow_schema, file_schema};
 use tidegate_core::{Error, Result};
-use tidegate_query::formats::{Compression, FileFormat, FileScan};
+use tidegate_query::formats::{Compression, FileFormat, FileScan, row_number};
 use tidegate_query::{Engine, Planner, Scope, from_datafusion};
 use tidegate_storage::S3Access;
 
@@ -66,14 +66,14 @@ impl ManagedTable {
         engine.runtime().register_object_store(&place.registry_url, place.store);
         let schema = arrow_schema(&relation.columns);
         let file = |part: &Part| match part {
-            Part::File(file) => Some(partitioned(file, &place.path)),
+            Part::File(file) => Some(partitioned(file, &place.path, places)),
             Part::Tail(_) => None,
         };
         let scan = FileScan {
             format: FileFormat::Parquet,
             compression: Compression::None,
             file_schema: file_schema(&relation.columns),
-            partition_columns: Vec::new(),
+            partition_columns: if places { vec![part_column()] } else { Vec::new() },
             store_url: ObjectStoreUrl::parse(place.registry_url.as_str()).map_err(Error::internal)?,
             files: parts.iter().filter_map(file).collect(),
         };
@@ -106,24 +106,29 @@ impl ManagedTable {
         Ok(MemorySourceConfig::try_new_exec(&[joined(batches, &schema)?], schema, None)?)
     }
 
-    /// A scan of each part by itself, rows in their order.
-    async fn by_part(&self, state: &dyn Session, columns: &[usize]) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let width = self.scan.file_schema.fields().len();
-        let own: Vec<usize> = columns.iter().copied().filter(|column| *column < width).collect();
-        let mut files = self.scan.files.iter();
+    /// Rows with their places. Files are scanned as ever, so that what holds no row that fits is not read.
+    async fn placed(
+        &self,
+        state: &dyn Session,
+        columns: &[usize],
+        filters: &[Expr],
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
         let mut inputs = Vec::new();
-        for part in &self.parts {
-            let input = match part {
-                Part::Tail(rows) => self.in_memory(std::iter::once(rows.as_ref()), &own)?,
-                Part::File(_) => {
-                    // By place: their names are those of the scan above.
-                    let one = FileScan { files: files.next().cloned().into_iter().collect(), ..self.scan.clone() };
-                    one.plan(state, Some(&own), &[], None).await?
-                }
-            };
-            inputs.push((part.id(), input));
+        if !self.scan.files.is_empty() {
+            let number = row_number(ROW_COLUMN);
+            inputs.push(self.scan.plan_numbered(state, Some(&columns.to_vec()), filters, &number).await?);
         }
-        Ok(Arc::new(RowScan::new(&self.schema, columns, inputs)?))
+        let rows = &self.scan.file_schema;
+        let schema = Arc::new(with_places(rows).project(columns)?);
+        let part = |part: &TailRows| placed(&fitted(&part.batch, rows)?, columns, &schema, part.id);
+        let tail = self.tail().map(part).collect::<EngineResult<Vec<_>>>()?;
+        if !tail.is_empty() || inputs.is_empty() {
+            inputs.push(MemorySourceConfig::try_new_exec(&[joined(tail, &schema)?], schema, None)?);
+        }
+        match inputs.len() {
+            1 => inputs.pop().ok_or_else(|| DataFusionError::Internal("a table without a scan".to_string())),
+            _ => UnionExec::try_new(inputs),
+        }
     }
 }
 
@@ -132,10 +137,15 @@ pub fn parts_of(state: &State, relation: &Relation) -> Vec<Part> {
     state.files(relation.oid).map(|files| files.parts().collect()).unwrap_or_default()
 }
 
-fn partitioned(file: &DataFile, root: &object_store::path::Path) -> PartitionedFile {
+fn partitioned(file: &DataFile, root: &object_store::path::Path, places: bool) -> PartitionedFile {
     let location = root.clone().join(file.path.as_str());
     let last_modified = std::time::UNIX_EPOCH.into();
-    PartitionedFile::from(ObjectMeta { location, last_modified, size: file.bytes, e_tag: None, version: None })
+    let meta = ObjectMeta { location, last_modified, size: file.bytes, e_tag: None, version: None };
+    let mut partitioned = PartitionedFile::from(meta);
+    if places {
+        partitioned.partition_values = vec![ScalarValue::Int64(i64::try_from(file.id).ok())];
+    }
+    partitioned
 }
 
 /// A scan that tells how many different values its columns have.
@@ -204,10 +214,7 @@ impl TableProvider for ManagedTable {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> EngineResult<Vec<TableProviderFilterPushDown>> {
-        // The place of a row is known only when every row of its file is read.
-        let how =
-            if self.places { TableProviderFilterPushDown::Unsupported } else { TableProviderFilterPushDown::Inexact };
-        Ok(vec![how; filters.len()])
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
     }
 
     async fn scan(
@@ -219,7 +226,8 @@ impl TableProvider for ManagedTable {
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
         let columns: Vec<usize> = projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
         if self.places {
-            return self.by_part(state, &columns).await;
+            let filters = self.renames.filters(filters)?;
+            return self.renames.plan(self.placed(state, &columns, &filters).await?);
         }
         let has_tail = self.tail().next().is_some();
         if has_tail && self.scan.files.is_empty() {

@@ -49,7 +49,7 @@ pub use load::{LoadError, LoadOptions, Loaded, Loader, TextFormat};
 pub use partitions::{hive_partitions, only_partition_columns, prune_partitions};
 pub use record_codec::{decode_csv_records, decode_json_records, encode_csv_rows, encode_json_rows};
 pub use row_parser::RowParser;
-pub use scan::FileScan;
+pub use scan::{FileScan, row_number};
 pub use source_spec::{SourceSpec, settle};
 pub use stored_as::format_of;
 pub use write::{ColumnStats, FileWriter, ParquetCodec, WriteOptions, WrittenFile, create_writer};

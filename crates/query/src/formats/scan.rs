@@ -8,11 +8,11 @@ use super::partitions::{only_partition_columns, prune_partitions};
 use super::statistics;
 use super::text_source::TextSource;
 use crate::fault::carried;
-use arrow::datatypes::{Field, Fields, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use datafusion::catalog::Session;
 use datafusion::common::config::TableParquetOptions;
 use datafusion::common::stats::Precision;
-use datafusion::common::{Result as EngineResult, Statistics, project_schema};
+use datafusion::common::{ColumnStatistics, Result as EngineResult, Statistics, project_schema};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, FileSource, ParquetSource};
@@ -22,6 +22,7 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
+use parquet::arrow::RowNumber;
 use std::sync::Arc;
 use tidegate_core::Error;
 
@@ -70,6 +71,29 @@ impl FileScan {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        self.plan_with(state, projection, filters, limit, None).await
+    }
+
+    /// The same of Parquet, with a last column that [counts](row_number) the rows of each file, those among them that
+    /// are not read. Such a plan has no form in which it could travel.
+    pub async fn plan_numbered(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        number: &FieldRef,
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        self.plan_with(state, projection, filters, None, Some(number)).await
+    }
+
+    async fn plan_with(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+        number: Option<&FieldRef>,
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
         let store = state.runtime_env().object_store(&self.store_url)?;
         let files = prune_partitions(state, self.files.clone(), filters, &self.partition_columns)?;
         let format = &self.format;
@@ -79,13 +103,17 @@ impl FileScan {
         if let (Some(limit), false) = (limit, other_filters) {
             files = enough_for(files, limit);
         }
-        let schema = self.schema();
+        if number.is_some() {
+            files.iter_mut().filter_map(|file| file.statistics.as_mut()).for_each(with_unknown_column);
+        }
+        let table = self.table_schema(number);
+        let schema = Arc::clone(table.table_schema());
         if files.is_empty() {
             return Ok(Arc::new(EmptyExec::new(project_schema(&schema, projection)?)));
         }
         let partial = files.len() < all;
         let (groups, statistics) = group(files, state.config().target_partitions(), &schema, partial)?;
-        let source = self.source(state)?;
+        let source = self.source(state, table)?;
         let config = FileScanConfigBuilder::new(self.store_url.clone(), source)
             .with_file_groups(groups)
             .with_statistics(statistics)
@@ -96,12 +124,16 @@ impl FileScan {
         Ok(DataSourceExec::from_data_source(config))
     }
 
-    fn table_schema(&self) -> TableSchema {
+    fn table_schema(&self, number: Option<&FieldRef>) -> TableSchema {
         let partitions: Vec<_> = self.partition_columns.iter().cloned().map(Arc::new).collect();
-        TableSchemaBuilder::new(Arc::clone(&self.file_schema)).with_table_partition_cols(partitions).build()
+        let numbers: Vec<FieldRef> = number.into_iter().cloned().collect();
+        TableSchemaBuilder::new(Arc::clone(&self.file_schema))
+            .with_table_partition_cols(partitions)
+            .with_virtual_columns(numbers)
+            .build()
     }
 
-    fn source(&self, state: &dyn Session) -> EngineResult<Arc<dyn FileSource>> {
+    fn source(&self, state: &dyn Session, table: TableSchema) -> EngineResult<Arc<dyn FileSource>> {
         match &self.format {
             FileFormat::Parquet => {
                 let mut global = state.config_options().execution.parquet.clone();
@@ -111,17 +143,26 @@ impl FileScan {
                 let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
                 let store = state.runtime_env().object_store(&self.store_url)?;
                 let reader = Arc::new(CachedParquetFileReaderFactory::new(store, cache));
-                let source = ParquetSource::new(self.table_schema()).with_table_parquet_options(options);
+                let source = ParquetSource::new(table).with_table_parquet_options(options);
                 Ok(Arc::new(source.with_parquet_file_reader_factory(reader)))
             }
-            FileFormat::Orc => Ok(Arc::new(OrcSource::new(self.table_schema()))),
+            FileFormat::Orc => Ok(Arc::new(OrcSource::new(table))),
             text => {
-                let source = TextSource::new(text, self.compression, self.table_schema());
+                let source = TextSource::new(text, self.compression, table);
                 let source = source.ok_or_else(|| carried(Error::internal("a format without a source")))?;
                 Ok(Arc::new(source))
             }
         }
     }
+}
+
+/// The column that counts the rows of a file, from 0.
+pub fn row_number(name: &str) -> FieldRef {
+    Arc::new(Field::new(name, DataType::Int64, false).with_extension_type(RowNumber))
+}
+
+fn with_unknown_column(statistics: &mut Arc<Statistics>) {
+    Arc::make_mut(statistics).column_statistics.push(ColumnStatistics::new_unknown());
 }
 
 /// The first files that are sure to hold `limit` rows.
@@ -176,7 +217,6 @@ fn group(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::datatypes::DataType;
 
     #[test]
     fn files_are_dealt_out_by_size() {
