@@ -1,8 +1,8 @@
-//! The views of locks: Redshift's `stv_locks` and `svv_transactions`.
+//! The views of locks and isolation: Redshift's `stv_locks`, `svv_transactions` and `stv_db_isolation_level`.
 
 use arrow::datatypes::DataType;
 use tidegate_catalog::ShownLock;
-use tidegate_query::system_table::{Cell, number, scoped_table, text, time_type};
+use tidegate_query::system_table::{Cell, number, scoped_table, table, text, time_type};
 use tidegate_query::{DATABASE, Scope, SystemTable};
 
 /// The views.
@@ -26,7 +26,11 @@ pub fn all() -> Vec<SystemTable> {
         ("relation", long),
         ("granted", DataType::Boolean),
     ];
+    let isolation = [("db_name", DataType::Utf8), ("isolation_level", DataType::Utf8)];
     vec![
+        table("pg_catalog", "stv_db_isolation_level", &isolation, |_| {
+            vec![vec![text(DATABASE), text("Snapshot Isolation")]]
+        }),
         scoped_table("pg_catalog", "stv_locks", &stv_locks, |scope| rows(scope, stv_lock)),
         scoped_table("pg_catalog", "svv_transactions", &svv_transactions, |scope| rows(scope, transaction)),
     ]

@@ -113,7 +113,7 @@ impl ManagedTable {
         columns: &[usize],
         filters: &[Expr],
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let mut inputs = Vec::new();
+        let mut inputs: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
         if !self.scan.files.is_empty() {
             let number = row_number(ROW_COLUMN);
             inputs.push(self.scan.plan_numbered(state, Some(&columns.to_vec()), filters, &number).await?);
