@@ -33,8 +33,13 @@ impl Few {
     }
 }
 
+/// What a column's rows take. Of text and of lists it is what their buffers hold, which is all theirs once they are
+/// compact: the size of a slice leaves out what views point to.
 fn bytes(column: &ArrayRef) -> usize {
-    column.to_data().get_slice_memory_size().unwrap_or(BYTES_MAX + 1)
+    match column.data_type() {
+        plain if plain.is_primitive() => column.to_data().get_slice_memory_size().unwrap_or(BYTES_MAX + 1),
+        _ => column.get_buffer_memory_size(),
+    }
 }
 
 #[cfg(test)]
