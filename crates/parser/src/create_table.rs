@@ -212,13 +212,21 @@ fn bare_names(tokens: &[TokenWithSpan], from: usize) -> Option<Vec<Ident>> {
 
 /// SELECT … INTO [TEMP] t, which is CREATE TABLE t AS SELECT ….
 pub(crate) fn of_select_into(query: &mut ast::Query) -> Option<Statement> {
-    let ast::SetExpr::Select(select) = query.body.as_mut() else { return None };
-    let into = select.into.take()?;
+    let into = into_of_first(&mut query.body)?;
     let table = ast::helpers::stmt_create_table::CreateTableBuilder::new(into.name)
         .temporary(into.temporary)
         .query(Some(Box::new(query.clone())))
         .build();
     Some(Statement::CreateTable(Box::new(CreateTable { table, attributes: TableAttributes::default() })))
+}
+
+/// The INTO of the first SELECT, which is where Postgres has it in a UNION too, taken out of it.
+fn into_of_first(body: &mut ast::SetExpr) -> Option<ast::SelectInto> {
+    match body {
+        ast::SetExpr::Select(select) => select.into.take(),
+        ast::SetExpr::SetOperation { left, .. } => into_of_first(left),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
