@@ -28,10 +28,10 @@ pub(crate) const CLAUSE_WORDS: &[&str] = &[
     "INTO",
 ];
 
-/// Words after which the name of a table may stand.
+/// Words that end no operand, after which the name of a table may stand.
 const NAME_WORDS: &[&str] = &[
     "TABLE", "EXISTS", "FROM", "JOIN", "INTO", "UPDATE", "USING", "LIKE", "COPY", "TRUNCATE", "VACUUM", "ANALYZE",
-    "LOCK", "TO", "SELECT",
+    "LOCK", "TO", "SELECT", "ON", "WHERE", "AND", "OR", "NOT", "BY", "HAVING", "WHEN", "THEN", "ELSE",
 ];
 
 /// The tokens as sqlparser is to read them.
@@ -62,7 +62,7 @@ fn name_temporary(tokens: &mut Vec<TokenWithSpan>) {
         let before = index.checked_sub(1).and_then(|before| tokens.get(before));
         let announced = before.is_none_or(|token| match &token.token {
             Token::Word(word) => word.quote_style.is_none() && NAME_WORDS.contains(&word.value.to_uppercase().as_str()),
-            token => matches!(token, Token::Comma | Token::LParen),
+            token => !ends_operand(token),
         });
         if let (true, Some(sharp), Some(next)) = (announced, tokens.get(index), tokens.get(index + 1))
             && sharp.token == Token::Sharp
@@ -99,6 +99,15 @@ pub(crate) fn late_binding(tokens: &mut Vec<TokenWithSpan>) -> bool {
         tokens.truncate(from);
     }
     found
+}
+
+/// Whether a token that is no word ends an operand, so that an operator may follow.
+fn ends_operand(token: &Token) -> bool {
+    use Token::{DollarQuotedString, Mul, Number, Placeholder, RBracket, RParen, SingleQuotedString};
+    matches!(
+        token,
+        Number(..) | SingleQuotedString(_) | DollarQuotedString(_) | Placeholder(_) | RParen | RBracket | Mul
+    )
 }
 
 /// Puts tokens in place of some, at the place in the text of the first of them.
