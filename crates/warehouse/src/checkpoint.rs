@@ -154,6 +154,25 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn what_a_checkpoint_makes_superfluous_goes_when_it_is_old() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = format!("file://{}", folder.path().display());
+        let (stores, log) = (Stores::new(), folder.path().join("_delta_log"));
+        std::fs::create_dir_all(&log).unwrap();
+        for version in 0..25 {
+            std::fs::write(log.join(format!("{version:020}.json")), "{}").unwrap();
+        }
+        let actions = [json!({"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}})];
+        write(&stores, &location, 20, &actions).await.unwrap();
+        let left = || std::fs::read_dir(&log).unwrap().count();
+        clean(&stores, &location, 0).await.unwrap();
+        assert_eq!(left(), 27);
+        clean(&stores, &location, i64::MAX).await.unwrap();
+        // Five versions, the checkpoint, and what points to it.
+        assert_eq!(left(), 7);
+    }
+
     #[test]
     fn each_action_is_a_row() {
         let actions = [
