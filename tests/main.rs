@@ -16,6 +16,7 @@ mod batch;
 mod cluster;
 mod containers;
 mod continuous;
+mod copy;
 mod demo;
 mod door;
 mod drivers;

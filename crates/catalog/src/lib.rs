@@ -15,6 +15,7 @@ mod catalog;
 mod change;
 mod committer;
 mod continuous;
+mod copy_job;
 mod counters;
 mod encoding;
 mod export;
@@ -44,6 +45,7 @@ pub use batch::{
 pub use catalog::{Catalog, Receipt};
 pub use change::{AddedRows, Append, Appended, Change};
 pub use continuous::{ContinuousQuery, ContinuousSpec, ContinuousState, LateRecord, Window};
+pub use copy_job::{CopiedObject, CopyJob};
 pub use counters::{Counter, Counters};
 pub use encoding::Encoding;
 pub use export::Exporter;

@@ -5,6 +5,7 @@
 
 use crate::batch::{ComputeEnvironment, Job, JobDefinition, JobQueue};
 use crate::continuous::ContinuousQuery;
+use crate::copy_job::{CopiedObject, CopyJob};
 use crate::function::Function;
 use crate::table_spec::TableSpec;
 use crate::types::Column;
@@ -19,6 +20,10 @@ pub type Oid = u32;
 pub const FIRST_OID: Oid = 16_384;
 /// Schema `public`.
 pub const PUBLIC: Oid = 2200;
+/// The schema of the streams in which the server notes what it did. No user's statement finds it.
+pub const HISTORY: Oid = 2201;
+/// Its name.
+pub const HISTORY_SCHEMA: &str = "$history";
 /// User `admin`, who owns what nobody else does.
 pub const ADMIN: Oid = 10;
 
@@ -51,6 +56,10 @@ pub enum Object {
     JobDefinition(JobDefinition),
     /// A job.
     Job(Box<Job>),
+    /// A COPY that loads what is new.
+    CopyJob(CopyJob),
+    /// An object that such a COPY has loaded.
+    CopiedObject(CopiedObject),
     /// An UNLOAD that is writing.
     UnloadAttempt(UnloadAttempt),
 }
@@ -434,6 +443,10 @@ pub enum Space {
     JobDefinition,
     /// Jobs.
     Job,
+    /// COPY jobs.
+    CopyJob,
+    /// The objects that a COPY job has loaded.
+    CopiedObject(Oid),
     /// UNLOADs that are writing.
     UnloadAttempt,
 }
@@ -454,6 +467,8 @@ macro_rules! each_object {
             Object::JobQueue($o) => $body,
             Object::JobDefinition($o) => $body,
             Object::Job($o) => $body,
+            Object::CopyJob($o) => $body,
+            Object::CopiedObject($o) => $body,
             Object::UnloadAttempt($o) => $body,
         }
     };
@@ -491,6 +506,8 @@ impl Object {
             Object::JobQueue(_) => Space::JobQueue,
             Object::JobDefinition(_) => Space::JobDefinition,
             Object::Job(_) => Space::Job,
+            Object::CopyJob(_) => Space::CopyJob,
+            Object::CopiedObject(o) => Space::CopiedObject(o.job),
             Object::UnloadAttempt(_) => Space::UnloadAttempt,
         }
     }
@@ -511,6 +528,8 @@ impl Object {
             Object::JobQueue(_) => "job queue",
             Object::JobDefinition(_) => "job definition",
             Object::Job(_) => "job",
+            Object::CopyJob(_) => "COPY job",
+            Object::CopiedObject(_) => "loaded object",
             Object::UnloadAttempt(_) => "unload",
         }
     }

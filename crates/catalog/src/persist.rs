@@ -268,8 +268,7 @@ impl Dirty {
             self.0.insert(Key::Shard(oid, shard.spec.number));
             self.0.extend(shard.segments.keys().map(|first| Key::Segment(oid, shard.spec.number, *first)));
         }
-        let readers = before.objects().filter(|object| object.space() == crate::object::Space::Consumer(oid));
-        self.0.extend(readers.map(|object| Key::Object(object.oid())));
+        self.0.extend(before.owned_by(oid).map(|object| Key::Object(object.oid())));
     }
 
     fn note_trim(&mut self, before: &State, stream: Oid, number: u32, oldest: u64) {

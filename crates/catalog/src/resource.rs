@@ -9,6 +9,7 @@ use crate::batch::{ComputeEnvironment, Job, JobDefinition, JobQueue};
 use crate::catalog::Catalog;
 use crate::change::Change;
 use crate::continuous::ContinuousQuery;
+use crate::copy_job::CopyJob;
 use crate::object::{Credential, Delivery, Object, Oid, Schema, Setting, Space, UnloadAttempt, User};
 use crate::state::State;
 use std::sync::Arc;
@@ -58,6 +59,7 @@ resource! {
     JobQueue: own => own;
     JobDefinition: own => own;
     Job: own => Box::new(own);
+    CopyJob: own => own;
     UnloadAttempt: own => own;
 }
 

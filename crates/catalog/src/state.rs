@@ -6,7 +6,8 @@
 use crate::change::{AddedRows, Append, Appended, Change};
 use crate::function::Function;
 use crate::object::{
-    ADMIN, Consumer, Credential, Object, Oid, PUBLIC, Relation, RelationKind, Schema, Space, StreamSpec, User,
+    ADMIN, Consumer, Credential, HISTORY, HISTORY_SCHEMA, Object, Oid, PUBLIC, Relation, RelationKind, Schema, Space,
+    StreamSpec, User,
 };
 use crate::records::RecordsBuilder;
 use crate::shard::{Chunk, Shard};
@@ -58,10 +59,12 @@ pub struct RecordPlace {
 }
 
 impl State {
-    /// What a new server knows: schema `public` and user `admin`.
+    /// What a new server knows: schema `public`, that of the history, and user `admin`.
     pub fn initial() -> Self {
         let mut state = State { next_id: u64::from(crate::object::FIRST_OID), ..State::default() };
-        state.put(Arc::new(Object::Schema(Schema { oid: PUBLIC, name: "public".into(), revision: 1, source: None })));
+        for (oid, name) in [(PUBLIC, "public"), (HISTORY, HISTORY_SCHEMA)] {
+            state.put(Arc::new(Object::Schema(Schema { oid, name: name.into(), revision: 1, source: None })));
+        }
         let admin = User { oid: ADMIN, name: "admin".into(), revision: 1, superuser: true, password: None };
         state.put(Arc::new(Object::User(admin)));
         state
@@ -104,8 +107,17 @@ impl State {
         self.relation(self.find(Space::Relation(schema), name)?.oid())
     }
 
-    /// All relations, by number.
+    /// All relations of users, by number.
     pub fn relations(&self) -> impl Iterator<Item = &Relation> {
+        self.all_relations().filter(|relation| relation.schema != HISTORY)
+    }
+
+    /// The streams of the server's history.
+    pub fn history(&self) -> impl Iterator<Item = &Relation> {
+        self.all_relations().filter(|relation| relation.schema == HISTORY)
+    }
+
+    fn all_relations(&self) -> impl Iterator<Item = &Relation> {
         self.objects().filter_map(|object| match object.as_ref() {
             Object::Relation(relation) => Some(relation),
             _ => None,
@@ -412,10 +424,19 @@ impl State {
             self.tail_bytes -= table.tail_bytes();
         }
         self.streams.remove(&oid);
-        let readers = self.objects.values().filter(|object| object.space() == Space::Consumer(oid));
-        for reader in readers.map(|object| object.oid()).collect::<Vec<_>>() {
-            self.remove(reader);
+        for own in self.owned_by(oid).map(|object| object.oid()).collect::<Vec<_>>() {
+            self.remove(own);
         }
+    }
+
+    /// What goes with an object: the readers of a stream, what a COPY job has loaded.
+    pub(crate) fn owned_by(&self, oid: Oid) -> impl Iterator<Item = &Arc<Object>> {
+        let spaces = [Space::Consumer(oid), Space::CopiedObject(oid)];
+        let of = |space: Space| {
+            let named = self.names.range((space.clone(), String::new())..);
+            named.take_while(move |((found, _), _)| *found == space).map(|(_, oid)| *oid)
+        };
+        spaces.into_iter().flat_map(of).filter_map(|oid| self.objects.get(&oid))
     }
 
     pub(crate) fn on_table(&mut self, table: Oid, change: impl FnOnce(&mut TableFiles)) {

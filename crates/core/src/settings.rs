@@ -175,6 +175,13 @@ pub const SETTINGS: &[Setting] = &[
         "How long versions of tables' Delta logs stay readable that a checkpoint has made superfluous.",
     ),
     setting(
+        "copy_job_interval_ms",
+        "5000",
+        Scope::System,
+        Shape::Millis,
+        "How often COPY jobs with AUTO ON look for new objects.",
+    ),
+    setting(
         "egress_allowlist",
         "",
         Scope::System,
@@ -215,6 +222,13 @@ pub const SETTINGS: &[Setting] = &[
         Scope::System,
         Shape::Whole(16, 1_048_576),
         "Memory that unsealed records may take, in MiB; puts wait beyond it.",
+    ),
+    setting(
+        "system_log_retention_days",
+        "7",
+        Scope::System,
+        Shape::Whole(1, 3650),
+        "Days for which stl_load_errors, sys_load_history and their kin remember.",
     ),
     setting(
         "table_flush_interval_ms",

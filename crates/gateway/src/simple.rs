@@ -5,8 +5,29 @@ use crate::connection::Connection;
 use crate::copy;
 use crate::encode::Format;
 use crate::rows::RowCursor;
-use crate::transport::{Failure, Wire};
-use tidegate_query::{Outcome, RowsTag};
+use crate::transport::{Failure, Outgoing, Wire};
+use tidegate_query::{Notice, Outcome, RowsTag};
+use tokio::sync::mpsc;
+
+/// Runs a statement, and sends what it tells meanwhile.
+async fn telling<T>(
+    mut told: mpsc::Receiver<Notice>,
+    outgoing: &mut Outgoing,
+    work: impl Future<Output = Wire<T>>,
+) -> Wire<T> {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            Some(notice) = told.recv() => {
+                let hint = notice.hint.as_deref();
+                backend::put_notice(&mut outgoing.buffer, &notice.severity, &notice.code, &notice.message, hint);
+                outgoing.flush().await?;
+            }
+        }
+    }
+}
 
 /// Runs a script, up to its first error.
 pub async fn run(connection: &mut Connection, sql: &str) -> Wire<()> {
@@ -19,8 +40,10 @@ pub async fn run(connection: &mut Connection, sql: &str) -> Wire<()> {
     for (index, piece) in pieces.into_iter().enumerate() {
         let last = index + 1 == count;
         let guard = connection.begin_statement();
-        let Connection { incoming, session, .. } = connection;
-        let outcome = guard.run(incoming, async { session.run(&piece, last).await.map_err(Failure::from) }).await?;
+        let Connection { incoming, outgoing, session, .. } = connection;
+        let told = session.listen();
+        let work = async { session.run(&piece, last).await.map_err(Failure::from) };
+        let outcome = guard.run(incoming, telling(told, outgoing, work)).await?;
         match outcome {
             Outcome::Rows { schema, rows, tag } => {
                 let formats = vec![Format::Text; schema.fields().len()];

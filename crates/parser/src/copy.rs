@@ -4,6 +4,7 @@ use sqlparser::ast::{Ident, ObjectName};
 use sqlparser::tokenizer::Token;
 use tidegate_core::Result;
 
+use crate::copy_job::CopyJobStatement;
 use crate::copy_options::CopyOptions;
 use crate::cursor::Cursor;
 use crate::statement::Statement;
@@ -57,6 +58,10 @@ pub enum CopyLocation {
 
 impl Copy {
     pub(crate) fn parse(cursor: &mut Cursor) -> Result<Statement> {
+        if let Some(statement) = CopyJobStatement::accept(cursor)? {
+            return Ok(statement);
+        }
+        let start = cursor.index();
         let subject = Self::subject(cursor)?;
         let direction = match subject {
             CopySubject::Table { .. } if cursor.accept(&["FROM"]) => CopyDirection::From,
@@ -66,8 +71,8 @@ impl Copy {
             }
         };
         let location = CopyLocation::parse(cursor, direction)?;
-        let options = CopyOptions::parse(cursor)?;
-        Ok(Statement::Copy(Copy { subject, direction, location, options }))
+        let options = CopyOptions::parse(cursor, start)?;
+        Ok(Statement::Copy(Box::new(Copy { subject, direction, location, options })))
     }
 
     fn subject(cursor: &mut Cursor) -> Result<CopySubject> {
@@ -105,7 +110,7 @@ mod tests {
 
     fn copy(sql: &str) -> Copy {
         match one(sql) {
-            Statement::Copy(copy) => copy,
+            Statement::Copy(copy) => *copy,
             other => panic!("{other:?}"),
         }
     }
@@ -190,7 +195,7 @@ mod tests {
                     ignore_header: 1,
                     manifest: true,
                     compression: Some(Compression::Gzip),
-                    max_error: 10,
+                    max_error: Some(10),
                     region: Some("r".into()),
                     credential: named("x"),
                     ..Default::default()
@@ -246,6 +251,20 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_read_and_never_shown() {
+        for clauses in [
+            "ACCESS_KEY_ID 'k' SECRET_ACCESS_KEY AS 'hush' SESSION_TOKEN 't' CSV",
+            "CREDENTIALS AS 'aws_access_key_id=k;aws_secret_access_key=hush;token=t' CSV",
+            "CSV WITH CREDENTIALS 'aws_access_key_id=k;aws_secret_access_key=hush;token=t'",
+        ] {
+            let found = copy(&format!("COPY t FROM 's3://b/x' {clauses}"));
+            let Some(CredentialRef::Keys(keys)) = &found.options.credential else { panic!("{clauses}") };
+            assert_eq!((keys.key.as_str(), keys.secret.as_str(), keys.token.as_deref()), ("k", "hush", Some("t")));
+            assert!(!format!("{found:?}").contains("hush"), "{clauses}");
+        }
+    }
+
+    #[test]
     fn mistakes() {
         check_errors(&[
             ("COPY t FROM 's3://b' CSV SHAPEFILE", Kind::Unsupported, 26, "COPY: clause SHAPEFILE is not supported"),
@@ -267,10 +286,22 @@ mod tests {
             ("COPY (SELECT 1) FROM STDIN", Kind::Syntax, 17, "syntax error at or near \"FROM\""),
             ("COPY (SUBSCRIBE TO x) TO STDOUT", Kind::Unsupported, 7, "SUBSCRIBE is not supported"),
             (
-                "COPY t FROM 's3://b' CREDENTIALS 'aws_access_key_id=a;aws_secret_access_key=hush'",
-                Kind::Unsupported,
+                "COPY t FROM 's3://b' CREDENTIALS 'aws_access_key_id=a;secret=hush'",
+                Kind::InvalidParameter,
                 34,
-                "COPY: keys in the statement are not supported",
+                "COPY: CREDENTIALS cannot be read: it knows no such name",
+            ),
+            (
+                "COPY t FROM 's3://b' IAM_ROLE 'x' ACCESS_KEY_ID 'a' SECRET_ACCESS_KEY 'b'",
+                Kind::Syntax,
+                35,
+                "COPY: only one form of authorization may be given",
+            ),
+            (
+                "COPY t FROM 's3://b' MASTER_SYMMETRIC_KEY 'hush' ENCRYPTED",
+                Kind::Unsupported,
+                22,
+                "COPY: client-side encryption is not supported",
             ),
             ("COPY t FROM 's3://b' MAXERROR x", Kind::Syntax, 31, "syntax error at or near \"x\""),
             ("COPY t FROM 's3://b' 5", Kind::Syntax, 22, "syntax error at or near \"5\""),

@@ -2,8 +2,10 @@
 
 use sqlparser::ast::Ident;
 use sqlparser::tokenizer::Token;
+use std::fmt;
 use tidegate_core::{Error, Kind, Result};
 
+use crate::copy_job::NewCopyJob;
 use crate::cursor::Cursor;
 
 /// How the data is encoded.
@@ -93,13 +95,32 @@ pub enum CredentialRef {
     Default,
     /// One by its name, or an IAM role's ARN.
     Named(String),
+    /// Keys in the statement itself.
+    Keys(Keys),
+}
+
+/// Keys that a statement holds. They are in no error and no debug print.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Keys {
+    /// Access key id.
+    pub key: String,
+    /// Secret access key.
+    pub secret: String,
+    /// Session token.
+    pub token: Option<String>,
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keys(***)")
+    }
 }
 
 impl CredentialRef {
-    /// `IAM_ROLE 'x' | IAM_ROLE default | CREDENTIALS [AS] 'x' | CREDENTIAL x`, if it is ahead.
+    /// `IAM_ROLE 'x' | IAM_ROLE default | CREDENTIALS [AS] 'x' | CREDENTIAL x | ACCESS_KEY_ID 'x' …`, if it is ahead.
     pub(crate) fn accept(cursor: &mut Cursor, statement: &str) -> Result<Option<CredentialRef>> {
-        if cursor.looks(&["ACCESS_KEY_ID"]) || cursor.looks(&["SECRET_ACCESS_KEY"]) {
-            return Err(inline_keys(statement, cursor.position()));
+        if cursor.looks(&["ACCESS_KEY_ID"]) {
+            return Keys::parse(cursor).map(|keys| Some(CredentialRef::Keys(keys)));
         }
         if !["IAM_ROLE", "CREDENTIALS", "CREDENTIAL"].iter().any(|word| cursor.accept(&[word])) {
             return Ok(None);
@@ -112,18 +133,63 @@ impl CredentialRef {
         let Some(text) = cursor.take_string() else {
             return Ok(Some(CredentialRef::Named(crate::fold(&cursor.ident()?))));
         };
-        if text.to_ascii_lowercase().contains("access_key") {
-            return Err(inline_keys(statement, position));
+        Self::of_text(&text, statement).map(Some).map_err(|error| error.at(position))
+    }
+
+    /// `name`, `aws_iam_role=…` or `aws_access_key_id=…;aws_secret_access_key=…;token=…`, as Redshift's CREDENTIALS.
+    fn of_text(text: &str, statement: &str) -> Result<CredentialRef> {
+        if !text.contains('=') {
+            return Ok(CredentialRef::Named(text.to_owned()));
         }
-        let name = text.strip_prefix("aws_iam_role=").unwrap_or(&text);
-        Ok(Some(CredentialRef::Named(name.to_owned())))
+        let (mut role, mut key, mut secret, mut token) = (None, None, None, None);
+        for part in text.split(';').filter(|part| !part.is_empty()) {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            let slot = match name {
+                "aws_iam_role" => &mut role,
+                "aws_access_key_id" => &mut key,
+                "aws_secret_access_key" => &mut secret,
+                "token" => &mut token,
+                "master_symmetric_key" => return Err(encrypted(statement)),
+                // The name alone: a value may be a secret.
+                _ => return Err(bad_credentials(statement, "it knows no such name")),
+            };
+            *slot = Some(value.to_owned());
+        }
+        match (role, key, secret) {
+            (Some(role), None, None) => Ok(CredentialRef::Named(role)),
+            (None, Some(key), Some(secret)) => Ok(CredentialRef::Keys(Keys { key, secret, token })),
+            (Some(_), _, _) => Err(bad_credentials(statement, "a role and keys exclude each other")),
+            _ => Err(bad_credentials(statement, "a key and its secret belong together")),
+        }
     }
 }
 
-fn inline_keys(statement: &str, position: usize) -> Error {
-    Error::new(Kind::Unsupported, format!("{statement}: keys in the statement are not supported"))
-        .hint("Use CREATE CREDENTIAL once, and name it here.")
-        .at(position)
+impl Keys {
+    /// `ACCESS_KEY_ID 'x' SECRET_ACCESS_KEY 'y' [SESSION_TOKEN 'z']`.
+    fn parse(cursor: &mut Cursor) -> Result<Keys> {
+        let value = |cursor: &mut Cursor| {
+            cursor.accept(&["AS"]);
+            cursor.string()
+        };
+        cursor.expect(&["ACCESS_KEY_ID"])?;
+        let key = value(cursor)?;
+        cursor.expect(&["SECRET_ACCESS_KEY"])?;
+        let secret = value(cursor)?;
+        let has_token = cursor.accept(&["SESSION_TOKEN"]);
+        let token = if has_token { Some(value(cursor)?) } else { None };
+        Ok(Keys { key, secret, token })
+    }
+}
+
+fn bad_credentials(statement: &str, why: &str) -> Error {
+    Error::new(Kind::InvalidParameter, format!("{statement}: CREDENTIALS cannot be read: {why}"))
+        .hint("They are 'aws_iam_role=…', or 'aws_access_key_id=…;aws_secret_access_key=…[;token=…]' without spaces.")
+}
+
+/// Why client-side encryption is refused: AWS withdraws it, too.
+fn encrypted(statement: &str) -> Error {
+    Error::new(Kind::Unsupported, format!("{statement}: client-side encryption is not supported"))
+        .hint("Encryption by the store (SSE-S3, SSE-KMS) needs no option.")
 }
 
 /// The options of COPY. What was not written is `None`, `false` or 0.
@@ -151,12 +217,20 @@ pub struct CopyOptions {
     pub compression: Option<Compression>,
     /// Whether the URL names a manifest.
     pub manifest: bool,
-    /// How many bad rows are passed over.
-    pub max_error: u64,
+    /// MAXERROR: the load fails with so many bad rows.
+    pub max_error: Option<u64>,
+    /// Whether any number of bad rows is passed over (IGNOREALLERRORS).
+    pub ignore_all_errors: bool,
     /// Whose keys open the files.
     pub credential: Option<CredentialRef>,
     /// The region of the bucket.
     pub region: Option<String>,
+    /// Where S3 answers, if that is not AWS.
+    pub endpoint: Option<String>,
+    /// FIXEDWIDTH: names and widths of the columns, as written.
+    pub fixed_width: Option<String>,
+    /// READRATIO, in percent: of a DynamoDB table.
+    pub read_ratio: Option<u64>,
     /// JSON and Avro: `auto`, `auto ignorecase`, `noshred` or a JSONPaths file.
     pub json_path: Option<String>,
     /// DATEFORMAT.
@@ -177,6 +251,12 @@ pub struct CopyOptions {
     pub trim_blanks: bool,
     /// Whether empty lines are passed over.
     pub ignore_blank_lines: bool,
+    /// Whether what does not read as a date is NULL.
+    pub accept_any_date: bool,
+    /// Whether digits beyond a decimal's scale are rounded rather than cut (ROUNDEC).
+    pub round_decimals: bool,
+    /// Whether the files give the values of identity columns (EXPLICIT_IDS).
+    pub explicit_ids: bool,
     /// What stands in for bytes that are not UTF-8.
     pub accept_invalid_chars: Option<char>,
     /// Whether the files are only checked.
@@ -187,19 +267,27 @@ pub struct CopyOptions {
     pub force_not_null: Option<Vec<Ident>>,
     /// Columns in which the quoted NULL text is NULL; an empty list for `*`.
     pub force_null: Option<Vec<Ident>>,
+    /// JOB CREATE: it becomes a job.
+    pub job: Option<NewCopyJob>,
     /// Clauses that mean nothing here: each gives a NOTICE.
     pub no_ops: Vec<String>,
 }
 
 impl CopyOptions {
     /// What follows the location: `[WITH] (…)` or clauses one after the other.
-    pub(crate) fn parse(cursor: &mut Cursor) -> Result<CopyOptions> {
+    /// `start` is where the statement begins, behind COPY.
+    pub(crate) fn parse(cursor: &mut Cursor, start: usize) -> Result<CopyOptions> {
         let mut options = CopyOptions::default();
         cursor.accept(&["WITH"]);
         if *cursor.peek() == Token::LParen {
             cursor.parenthesized(|cursor| options.clause(cursor))?;
         } else {
             while *cursor.peek() != Token::EOF {
+                if cursor.looks(&["JOB"]) {
+                    let query = format!("COPY {}", cursor.text_since(start));
+                    options.job = Some(NewCopyJob::parse(cursor, query)?);
+                    break;
+                }
                 options.clause(cursor)?;
             }
         }
@@ -207,9 +295,18 @@ impl CopyOptions {
     }
 
     fn clause(&mut self, cursor: &mut Cursor) -> Result<()> {
+        // Redshift lets WITH stand before any of them.
+        cursor.accept(&["WITH"]);
+        let position = cursor.position();
         if let Some(credential) = CredentialRef::accept(cursor, "COPY")? {
-            self.credential = Some(credential);
+            if self.credential.replace(credential).is_some() {
+                let message = "COPY: only one form of authorization may be given";
+                return Err(Error::new(Kind::Syntax, message).at(position));
+            }
             return Ok(());
+        }
+        if cursor.looks(&["ENCRYPTED"]) || cursor.looks(&["MASTER_SYMMETRIC_KEY"]) {
+            return Err(encrypted("COPY").at(position));
         }
         let word = cursor.peek_word().unwrap_or_default();
         let known = self.layout(cursor, &word)?
@@ -256,6 +353,10 @@ impl CopyOptions {
             "TRIMBLANKS" => &mut self.trim_blanks,
             "IGNOREBLANKLINES" => &mut self.ignore_blank_lines,
             "NOLOAD" => &mut self.no_load,
+            "IGNOREALLERRORS" => &mut self.ignore_all_errors,
+            "ACCEPTANYDATE" => &mut self.accept_any_date,
+            "ROUNDEC" => &mut self.round_decimals,
+            "EXPLICIT_IDS" => &mut self.explicit_ids,
             _ => return false,
         };
         *flag = true;
@@ -279,6 +380,9 @@ impl CopyOptions {
             "DATEFORMAT",
             "TIMEFORMAT",
             "ACCEPTINVCHARS",
+            "ENDPOINT",
+            "FIXEDWIDTH",
+            "READRATIO",
         ];
         if !WORDS.contains(&word) {
             return Ok(false);
@@ -293,7 +397,10 @@ impl CopyOptions {
             "ESCAPE" => self.escape = Some(cursor.character()?),
             "ENCODING" => self.encoding = Some(crate::options::value(cursor)?),
             "IGNOREHEADER" => self.ignore_header = cursor.number()?,
-            "MAXERROR" => self.max_error = cursor.number()?,
+            "MAXERROR" => self.max_error = Some(cursor.number()?),
+            "ENDPOINT" => self.endpoint = Some(cursor.string()?),
+            "FIXEDWIDTH" => self.fixed_width = Some(cursor.string()?),
+            "READRATIO" => self.read_ratio = Some(cursor.number()?),
             "REGION" => self.region = Some(cursor.string()?),
             "DATEFORMAT" => self.date_format = Some(cursor.string()?),
             "TIMEFORMAT" => self.time_format = Some(cursor.string()?),

@@ -3,8 +3,16 @@
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
 /// Words after which a literal is a secret and is never shown.
-const SECRET_WORDS: &[&str] =
-    &["PASSWORD", "KEY", "SECRET", "SESSION_TOKEN", "CREDENTIALS", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY"];
+const SECRET_WORDS: &[&str] = &[
+    "PASSWORD",
+    "KEY",
+    "SECRET",
+    "SESSION_TOKEN",
+    "CREDENTIALS",
+    "ACCESS_KEY_ID",
+    "SECRET_ACCESS_KEY",
+    "MASTER_SYMMETRIC_KEY",
+];
 
 /// Words that may stand between a secret's word and its literal.
 const LINKS: &[&str] = &["AS", "TO"];

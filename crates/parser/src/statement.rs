@@ -11,6 +11,7 @@ use crate::cluster;
 use crate::consume::Consume;
 use crate::continuous::{self, AlterPump, CreateMaterializedView, CreatePump, DropContinuous};
 use crate::copy::Copy;
+use crate::copy_job::CopyJobStatement;
 use crate::create_table::{self, CreateTable};
 use crate::credential::{CreateCredential, DropCredential};
 use crate::cursor::Cursor;
@@ -94,7 +95,9 @@ pub enum Statement {
     /// DROP CREDENTIAL.
     DropCredential(DropCredential),
     /// COPY.
-    Copy(Copy),
+    Copy(Box<Copy>),
+    /// COPY JOB.
+    CopyJob(CopyJobStatement),
     /// UNLOAD.
     Unload(Unload),
     /// INSERT … SELECT … FROM stream CONSUME AS name.

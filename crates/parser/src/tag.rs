@@ -43,6 +43,7 @@ impl Statement {
             Statement::CreateCredential(_) => "CREATE CREDENTIAL",
             Statement::DropCredential(_) => "DROP CREDENTIAL",
             Statement::Copy(_) => "COPY",
+            Statement::CopyJob(_) => "COPY JOB",
             Statement::Unload(_) => "UNLOAD",
             Statement::Checkpoint => "CHECKPOINT",
             Statement::Vacuum(_) => "VACUUM",

@@ -8,7 +8,7 @@ use crate::view;
 use crate::work::Work;
 use std::sync::Arc;
 use tidegate_catalog::{
-    Change, Column, ContinuousQuery, Delivery, Object, Relation, RelationKind, Schema, Space, User,
+    Change, Column, ContinuousQuery, Delivery, HISTORY, Object, Relation, RelationKind, Schema, Space, User,
 };
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::{self, ObjectName, ObjectType};
@@ -127,7 +127,8 @@ fn create_schema(work: &mut Work<'_>, name: &ast::SchemaName, if_not_exists: boo
 fn drop_schemas(work: &mut Work<'_>, names: &[ObjectName], if_exists: bool, cascade: bool) -> Result<&'static str> {
     for name in names {
         let name = name_parts(name).pop().unwrap_or_default();
-        let Some(schema) = work.state().find(Space::Schema, &name).cloned() else {
+        let found = work.state().find(Space::Schema, &name).filter(|schema| schema.oid() != HISTORY);
+        let Some(schema) = found.cloned() else {
             if if_exists {
                 work.notice(format!("schema \"{name}\" does not exist, skipping"));
                 continue;

@@ -7,14 +7,14 @@ use crate::partiql::SuperPlanner;
 use crate::pass::{Pass, Passes};
 use crate::scope::{SEARCH_PATH, Scope};
 use crate::semi_joins::SemiJoinsFirst;
-use crate::service::{Service, SystemTable};
+use crate::service::{Service, SystemTable, SystemView};
 use crate::session::Session;
 use crate::spread::Spread;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use tidegate_catalog::{Catalog, State, User};
 use tidegate_core::{Clock, Error, Kind, Result, Rng, Settings};
@@ -39,9 +39,11 @@ struct Inner {
     objects_url: String,
     services: OnceLock<Vec<Arc<dyn Service>>>,
     system_tables: OnceLock<Vec<SystemTable>>,
+    system_views: OnceLock<Vec<SystemView>>,
     base: SessionState,
     spread: Option<Arc<dyn Spread>>,
     next_pid: AtomicI32,
+    next_statement: AtomicI64,
     passes: Passes,
 }
 
@@ -73,7 +75,8 @@ impl Engine {
             builder = spread.prepare(builder, &runtime)?;
         }
         let base = with_functions(builder.build())?;
-        let (next_pid, services, system_tables) = (AtomicI32::new(1), OnceLock::new(), OnceLock::new());
+        let (next_pid, next_statement) = (AtomicI32::new(1), AtomicI64::new(1));
+        let (services, system_tables, system_views) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         let clock = catalog.clock().clone();
         Ok(Engine(Arc::new(Inner {
             settings,
@@ -84,9 +87,11 @@ impl Engine {
             objects_url,
             services,
             system_tables,
+            system_views,
             base,
             spread,
             next_pid,
+            next_statement,
             passes: Passes::default(),
         })))
     }
@@ -94,8 +99,9 @@ impl Engine {
     /// Gives it the services, once, before it is asked anything.
     pub fn plug(&self, services: Vec<Arc<dyn Service>>) {
         let tables = services.iter().flat_map(|service| service.system_tables()).collect();
+        let views = services.iter().flat_map(|service| service.system_views()).copied().collect();
         // A second call would be a fault of the start, and changes nothing.
-        drop((self.0.services.set(services), self.0.system_tables.set(tables)));
+        drop((self.0.services.set(services), self.0.system_tables.set(tables), self.0.system_views.set(views)));
     }
 
     /// The services, in the order in which they are asked.
@@ -106,6 +112,21 @@ impl Engine {
     /// The tables of the system.
     pub fn system_tables(&self) -> &[SystemTable] {
         self.0.system_tables.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// The views of the system.
+    pub fn system_views(&self) -> &[SystemView] {
+        self.0.system_views.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// A number for a statement that the history tells of.
+    pub fn next_statement(&self) -> i64 {
+        self.0.next_statement.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Lets these numbers go on after one that is given.
+    pub(crate) fn statements_after(&self, last: i64) {
+        self.0.next_statement.fetch_max(last.saturating_add(1), Ordering::Relaxed);
     }
 
     /// What the server knows.
@@ -143,6 +164,9 @@ impl Engine {
             returned: None,
             task_bytes: None,
             depth: 0,
+            history: false,
+            last: Arc::default(),
+            live: None,
         }
     }
 

@@ -4,7 +4,7 @@ use crate::engine::DATABASE;
 use crate::pg::{PgColumn, PgConstraint, PgFunction, PgRelation, PgRole, PgSchema, PgSnapshot};
 use crate::scope::Scope;
 use tidegate_catalog::{
-    ADMIN, Column, Constraint, ConstraintKind, Function, Object, Relation, RelationKind, SqlType, State, User,
+    ADMIN, Column, Constraint, ConstraintKind, Function, HISTORY, Object, Relation, RelationKind, SqlType, State, User,
     Volatility,
 };
 
@@ -17,10 +17,13 @@ pub fn of(scope: &Scope) -> PgSnapshot {
         user: scope.user.clone(),
         user_oid: state.named::<User>(&scope.user).map_or(ADMIN, |user| user.oid),
         pid: scope.pid,
+        last: scope.last.told(),
         search_path: scope.search_path.clone(),
         schemas: objects()
             .filter_map(|object| match object {
-                Object::Schema(schema) => Some(PgSchema { oid: schema.oid, name: schema.name.clone(), owner: ADMIN }),
+                Object::Schema(schema) if schema.oid != HISTORY => {
+                    Some(PgSchema { oid: schema.oid, name: schema.name.clone(), owner: ADMIN })
+                }
                 _ => None,
             })
             .collect(),

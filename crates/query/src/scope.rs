@@ -4,10 +4,13 @@
 
 use crate::engine::{DATABASE, Engine};
 use crate::fault::carried;
+use crate::history;
+use crate::last::Last;
+use crate::outcome::Notice;
 use crate::pg;
 use crate::planner::Planner;
 use crate::returning::RETURNED;
-use crate::service::SystemTable;
+use crate::service::{SystemTable, SystemView};
 use crate::temporary;
 use crate::view;
 use arrow::array::RecordBatch;
@@ -15,11 +18,13 @@ use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemTable, SchemaProvider, TableProvider};
 use datafusion::datasource::ViewTable;
 use datafusion::error::Result as EngineResult;
+use datafusion::logical_expr::LogicalPlan;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use tidegate_catalog::{Column, Object, Oid, Relation, RelationKind, SqlType, State, ViewUse};
+use tidegate_catalog::{Column, HISTORY, HISTORY_SCHEMA, Object, Oid, Relation, RelationKind, SqlType, State, ViewUse};
 use tidegate_core::{Error, Kind, Result};
+use tokio::sync::mpsc;
 
 /// The engine's name for the schema that stands for the search path.
 pub const SEARCH_PATH: &str = "$search_path";
@@ -87,6 +92,12 @@ pub struct Scope {
     pub task_bytes: Option<usize>,
     /// How many views have been opened to get here.
     pub depth: usize,
+    /// Whether the streams of the history are found: in views of the system.
+    pub history: bool,
+    /// What the session did last.
+    pub last: Arc<Last>,
+    /// Takes what the client is told while the statement runs.
+    pub live: Option<mpsc::Sender<Notice>>,
 }
 
 impl fmt::Debug for Scope {
@@ -102,6 +113,7 @@ impl Scope {
             return self.state.relation(used.relation);
         }
         match schema {
+            Some(HISTORY_SCHEMA) if !self.history => None,
             Some(temporary::ALIAS) => self.state.relation_named(&temporary::schema_of(self.pid), name),
             Some(schema) => self.state.relation_named(schema, name),
             None => self.search_path.iter().find_map(|schema| self.state.relation_named(schema, name)),
@@ -148,7 +160,7 @@ impl Scope {
             _ => return Err(Error::new(Kind::Syntax, format!("improper relation name: {}", parts.join(".")))),
         };
         let found = self.state.find(tidegate_catalog::Space::Schema, schema);
-        let found = found.ok_or_else(|| undefined_schema(schema))?;
+        let found = found.filter(|found| found.oid() != HISTORY).ok_or_else(|| undefined_schema(schema))?;
         if matches!(found.as_ref(), Object::Schema(schema) if schema.source.is_some()) {
             let message = format!("schema \"{schema}\" is external: nothing can be made in it");
             return Err(Error::new(Kind::WrongObjectType, message).hint("Make it in a schema of this server's own."));
@@ -181,31 +193,52 @@ impl Scope {
         }
         for service in self.engine.services() {
             if let Some(provider) = service.provider(self, relation).await? {
-                return Ok(provider);
+                return if relation.schema == HISTORY { history::own_notes(self, provider) } else { Ok(provider) };
             }
         }
         Err(Error::internal(format!("nothing reads the {} \"{}\"", relation.kind.noun(), relation.name)))
     }
 
     async fn view(&self, relation: &Relation, view: &tidegate_catalog::ViewSpec) -> Result<Arc<dyn TableProvider>> {
-        if self.depth >= VIEW_DEPTH_MAX {
-            return Err(Error::new(Kind::ProgramLimit, format!("view \"{}\" is nested too deeply", relation.name)));
-        }
-        let inner = Scope {
-            search_path: view.search_path.clone(),
-            depth: self.depth + 1,
-            // A `*` in the view stands for what it stood for when the view was made.
-            system_columns: false,
-            bound: (!view.late).then(|| Arc::new(view.uses.clone())),
-            ..self.clone()
-        };
-        let query = tidegate_parser::ast::Statement::Query(tidegate_parser::parse_query(&view.query)?);
-        let plan = Box::pin(Planner::new(&inner)?.plan(&query))
-            .await
-            .map_err(|error| error.context(format_args!("view \"{}\"", relation.name)))?;
+        let bound = (!view.late).then(|| Arc::new(view.uses.clone()));
+        let scope = Scope { search_path: view.search_path.clone(), bound, ..self.clone() };
+        let plan = scope.inside_view(&relation.name, &view.query).await?;
         let names = if view.late { late_names(view, plan.schema().fields().len())? } else { relation.columns.clone() };
         let plan = crate::conform::renamed(plan, &names)?;
         Ok(Arc::new(ViewTable::new(plan, Some(view.query.clone()))))
+    }
+
+    /// The plan of a view's query, one view deeper.
+    async fn inside_view(&self, name: &str, query: &str) -> Result<LogicalPlan> {
+        if self.depth >= VIEW_DEPTH_MAX {
+            return Err(Error::new(Kind::ProgramLimit, format!("view \"{name}\" is nested too deeply")));
+        }
+        // A `*` in the view stands for what it stood for when the view was made.
+        let inner = Scope { depth: self.depth + 1, system_columns: false, ..self.clone() };
+        let query = tidegate_parser::ast::Statement::Query(tidegate_parser::parse_query(query)?);
+        let plan = Box::pin(Planner::new(&inner)?.plan(&query)).await;
+        plan.map_err(|error| error.context(format_args!("view \"{name}\"")))
+    }
+
+    /// The same scope, in which the streams of the history are found.
+    pub(crate) fn with_history(&self) -> Scope {
+        Scope { history: true, bound: None, ..self.clone() }
+    }
+
+    async fn system_view(&self, view: &SystemView) -> Result<Arc<dyn TableProvider>> {
+        let plan = self.with_history().inside_view(view.name, view.query).await?;
+        Ok(Arc::new(ViewTable::new(plan, Some(view.query.to_string()))))
+    }
+
+    /// A table or view of the system that is found without its schema.
+    async fn of_the_system(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        if let Some(table) = self.system_table(PG_CATALOG, name) {
+            return system(table, self).map(Some);
+        }
+        match self.engine.system_views().iter().find(|view| view.name == name) {
+            Some(view) => self.system_view(view).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn path(&self, url: &str) -> Result<Arc<dyn TableProvider>> {
@@ -218,7 +251,9 @@ impl Scope {
     }
 
     fn system_table(&self, namespace: &str, name: &str) -> Option<&SystemTable> {
-        self.engine.system_tables().iter().find(|table| table.namespace == namespace && table.name == name)
+        let mut tables = self.engine.system_tables().iter();
+        let found = tables.find(|table| table.namespace == namespace && table.name == name);
+        found.filter(|_| self.history || namespace != HISTORY_SCHEMA)
     }
 
     /// The same names for the engine.
@@ -272,7 +307,7 @@ impl CatalogProviderList for Database {
 impl CatalogProvider for Database {
     fn schema_names(&self) -> Vec<String> {
         let own = self.scope.state.objects().filter_map(|object| match object.as_ref() {
-            Object::Schema(schema) => Some(schema.name.clone()),
+            Object::Schema(schema) if schema.oid != HISTORY => Some(schema.name.clone()),
             _ => None,
         });
         own.chain([PG_CATALOG.to_string(), "information_schema".to_string()]).collect()
@@ -308,10 +343,13 @@ impl SchemaProvider for Namespace {
         let scope = &self.database.scope;
         let found = if self.name == SEARCH_PATH {
             self.along_the_path(name).await
+        } else if self.name == PG_CATALOG {
+            match scope.of_the_system(name).await {
+                Ok(None) => return self.pg_catalog().table(name).await,
+                found => found,
+            }
         } else if let Some(table) = scope.system_table(&self.name, name) {
             system(table, scope).map(Some)
-        } else if self.name == PG_CATALOG {
-            return self.pg_catalog().table(name).await;
         } else {
             scope.named(Some(&self.name), name).await
         };
@@ -342,8 +380,8 @@ impl Namespace {
         if name.contains("://") || name.starts_with('/') {
             return scope.path(name).await.map(Some);
         }
-        if let Some(table) = scope.system_table(PG_CATALOG, name) {
-            return system(table, scope).map(Some);
+        if let Some(table) = scope.of_the_system(name).await? {
+            return Ok(Some(table));
         }
         let engine = |error| crate::from_datafusion(error);
         if name.starts_with("pg_")

@@ -2,6 +2,7 @@
 
 use crate::call::Called;
 use crate::engine::Engine;
+use crate::history::HistoryStream;
 use crate::identity;
 use crate::outcome::Outcome;
 use crate::scope::Scope;
@@ -82,6 +83,16 @@ pub trait Service: Send + Sync {
         &[]
     }
 
+    /// The streams of the history that it notes in.
+    fn history(&self) -> &'static [HistoryStream] {
+        &[]
+    }
+
+    /// The views over them and over its tables, found without a schema.
+    fn system_views(&self) -> &'static [SystemView] {
+        &[]
+    }
+
     /// The tables in which it tells what it does.
     fn system_tables(&self) -> Vec<SystemTable> {
         Vec::new()
@@ -121,6 +132,15 @@ pub struct SystemTable {
     pub schema: SchemaRef,
     /// Its rows, as a statement sees them.
     pub rows: Rows,
+}
+
+/// A view of the system: a query that is part of the server.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemView {
+    /// Its name.
+    pub name: &'static str,
+    /// Its SELECT.
+    pub query: &'static str,
 }
 
 /// Makes the rows of a table of the system for a statement.

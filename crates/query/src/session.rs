@@ -4,6 +4,7 @@ use crate::block::Block;
 use crate::call::Call;
 use crate::cursors::Cursors;
 use crate::engine::Engine;
+use crate::last::Last;
 use crate::outcome::{CopyIn, Notice, Outcome, TxStatus};
 use crate::parameter::{self, Prepared};
 use crate::planner::{Planner, shown_schema, text_rows};
@@ -17,13 +18,17 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate_catalog::{Space, Who};
+use tidegate_catalog::{HISTORY_SCHEMA, Space, Who};
 use tidegate_core::{Error, Kind, Result, millis, shown_setting};
 use tidegate_parser::{CopyLocation, CopySubject, Piece, Statement, Written, ast, fold, name_parts, written};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// Times that a name may turn out to be another table's once the one it was has been waited for.
 const LOCK_TRIES_MAX: usize = 100;
+
+/// Notices that wait for the client while a statement runs; more are not told.
+const LIVE_NOTICES_MAX: usize = 16;
 
 /// One client's session.
 pub struct Session {
@@ -35,6 +40,8 @@ pub struct Session {
     cursors: Cursors,
     prepared: PreparedStatements,
     notices: Vec<Notice>,
+    last: Arc<Last>,
+    live: Option<mpsc::Sender<Notice>>,
     token: CancellationToken,
 }
 
@@ -56,6 +63,8 @@ impl Session {
             cursors: Cursors::default(),
             prepared: PreparedStatements::default(),
             notices: Vec::new(),
+            last: Arc::default(),
+            live: None,
             token,
         })
     }
@@ -85,6 +94,15 @@ impl Session {
         let least = self.variables.get("client_min_messages").unwrap_or_default();
         let notices = std::mem::take(&mut self.notices);
         notices.into_iter().filter(|notice| rank(&notice.severity) >= rank(&least)).collect()
+    }
+
+    /// What statements tell from now on while they run. Without it they tell at their end only; and nothing comes where the
+    /// client wants to hear of warnings only.
+    pub fn listen(&mut self) -> mpsc::Receiver<Notice> {
+        let (tell, told) = mpsc::channel(LIVE_NOTICES_MAX);
+        let least = self.variables.get("client_min_messages").unwrap_or_default();
+        self.live = Some(tell).filter(|_| rank("notice") >= rank(&least));
+        told
     }
 
     /// Settings changed since this was last asked.
@@ -196,7 +214,7 @@ impl Session {
             "$user" => self.user.clone(),
             other => other.to_string(),
         };
-        let named = path.split(',').map(schema).filter(|name| !temporary::is_temporary(name));
+        let named = path.split(',').map(schema).filter(|name| !temporary::is_temporary(name) && name != HISTORY_SCHEMA);
         let path = std::iter::once(temporary::schema_of(self.pid)).chain(named);
         Ok(Scope {
             engine: self.engine.clone(),
@@ -216,6 +234,9 @@ impl Session {
             returned: None,
             task_bytes: self.task_bytes()?,
             depth: 0,
+            history: false,
+            last: Arc::clone(&self.last),
+            live: self.live.clone(),
         })
     }
 

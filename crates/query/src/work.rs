@@ -129,6 +129,16 @@ impl Work<'_> {
         self.tell("NOTICE", "00000", message.into());
     }
 
+    /// Tells the client something at once, while the statement runs; where it does not listen, nothing.
+    pub fn notice_now(&self, message: impl Into<String>) {
+        let (severity, code) = ("NOTICE".to_string(), "00000".to_string());
+        let notice = Notice { severity, code, message: message.into(), hint: None };
+        if let Some(live) = &self.scope.live {
+            // A client that does not read misses some.
+            live.try_send(notice).ok();
+        }
+    }
+
     /// Tells the client what it has asked for, however little it wants to hear.
     pub fn inform(&mut self, message: impl Into<String>) {
         self.tell("INFO", "00000", message.into());

@@ -9,6 +9,8 @@ mod state;
 mod wal;
 
 pub use datadir::{DataDir, FORMAT_VERSION};
-pub use objects::{BucketAccess, DurableLocal, Egress, Encryption, Place, S3Access, Stores, object_error};
+pub use objects::{
+    BucketAccess, DurableLocal, DynamoPage, DynamoTable, Egress, Encryption, Place, S3Access, Stores, object_error,
+};
 pub use state::StateStore;
 pub use wal::{Frame, WAL_FILE_BYTES_MAX, WAL_FRAME_BYTES_MAX, Wal};

@@ -4,12 +4,13 @@ use crate::segment;
 use crate::streams::{Streams, all_shards, find_stream, tail_bytes};
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate_catalog::{Change, Chunk, Oid, Shard, State};
+use tidegate_catalog::{Change, Chunk, HISTORY, Oid, Shard, State};
 use tidegate_core::{Kind, Result};
 use tokio_util::sync::CancellationToken;
 
 /// Most bytes of one segment, before compression.
 const SEGMENT_BYTES_MAX: usize = 64 << 20;
+const DAY_MS: i64 = 24 * 3600 * 1000;
 /// How often tails are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -67,12 +68,18 @@ impl Streams {
         Ok(())
     }
 
+    /// How long the history is kept.
+    fn history_ms(&self) -> i64 {
+        self.settings().whole("system_log_retention_days") * DAY_MS
+    }
+
     /// Lets go of records older than their stream's retention.
     pub async fn trim_all(&self, now_ms: i64) -> Result<()> {
         let state = self.catalog().state();
         for (stream, shard) in all_shards(&state) {
-            let (_, spec) = find_stream(&state, stream)?;
-            let Some(oldest) = horizon(shard, now_ms - spec.retention_ms) else { continue };
+            let (relation, spec) = find_stream(&state, stream)?;
+            let kept_ms = if relation.schema == HISTORY { self.history_ms() } else { spec.retention_ms };
+            let Some(oldest) = horizon(shard, now_ms - kept_ms) else { continue };
             let gone = shard.segments.values().filter(|segment| segment.end <= oldest);
             let urls: Vec<String> = gone.map(|segment| format!("{}/{}", spec.location, segment.path)).collect();
             let trim = Change::Trim { stream, shard: shard.spec.number, oldest };

@@ -76,7 +76,8 @@ impl Streams {
     pub fn creation(&self, relation: Relation, shards: u32) -> Result<Vec<Change>> {
         check_columns(&relation)?;
         let limit = u64::try_from(self.settings.whole("stream_shard_limit")).unwrap_or(0);
-        let open = all_shards(&self.catalog.state()).count() as u64;
+        let state = self.catalog.state();
+        let open = state.relations().map(|stream| state.shards(stream.oid).count() as u64).sum::<u64>();
         if open + u64::from(shards) > limit {
             let message =
                 format!("{shards} more shards than the {open} that are open would exceed the limit of {limit}");
@@ -155,9 +156,10 @@ impl Streams {
     }
 }
 
-/// Every shard, with its stream.
+/// Every shard, with its stream; those of the history too.
 pub fn all_shards(state: &State) -> impl Iterator<Item = (Oid, &Arc<Shard>)> {
-    let streams = state.relations().filter(|relation| matches!(relation.kind, RelationKind::Stream(_)));
+    let all = state.relations().chain(state.history());
+    let streams = all.filter(|relation| matches!(relation.kind, RelationKind::Stream(_)));
     streams.flat_map(|stream| state.shards(stream.oid).map(|shard| (stream.oid, shard)))
 }
 
@@ -184,8 +186,7 @@ pub fn append_of(stream: Oid, builder: RecordsBuilder, hashes: Vec<u128>, places
 
 /// Bytes of all tails.
 pub fn tail_bytes(state: &State) -> usize {
-    let streams = state.relations().filter(|relation| matches!(relation.kind, RelationKind::Stream(_)));
-    streams.flat_map(|stream| state.shards(stream.oid)).map(|shard| shard.tail_bytes()).sum()
+    all_shards(state).map(|(_, shard)| shard.tail_bytes()).sum()
 }
 
 /// The hash that a record is routed by.

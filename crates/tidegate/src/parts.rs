@@ -13,7 +13,7 @@ use tidegate_query::stream_sql::{RecordCodec, StreamService};
 use tidegate_query::{ChunkWork, Engine, Service, Spread};
 use tidegate_storage::{DataDir, Egress, Stores};
 use tidegate_stream::Streams;
-use tidegate_warehouse::{CopyWork, DeltaLog, Keeper, UnloadWork, Warehouse, recover_unloads};
+use tidegate_warehouse::{CopyWork, DeltaLog, Keeper, UnloadWork, Warehouse, recover_unloads, run_copy_jobs};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -81,6 +81,7 @@ impl Parts {
             tokio::spawn(self.streams.clone().keep_sealed(shutdown.clone())),
             tokio::spawn(self.deliveries.clone().run(shutdown.clone())),
             tokio::spawn(self.continuous.clone().run(shutdown.clone())),
+            tokio::spawn(run_copy_jobs(self.engine.clone(), shutdown.clone())),
             tokio::spawn(self.jobs.clone().run(shutdown.clone())),
             tokio::spawn(self.keeper.clone().run(shutdown.clone())),
             tokio::spawn(Arc::clone(&self.janitor).run(shutdown.clone())),

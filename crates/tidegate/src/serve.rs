@@ -67,6 +67,7 @@ impl Server {
         let shutdown = CancellationToken::new();
         let parts = Parts::open(&directory, &settings, sql.local_addr()?, cluster.local_addr()?)?;
         tidegate_query::temporary::drop_left_over(&parts.catalog).await?;
+        tidegate_query::history::open(&parts.engine).await?;
         let work = parts.spawn(&shutdown);
         let mut metrics = metrics(&parts);
         let endpoint = KinesisStreams { streams: parts.streams.clone(), engine: parts.engine.clone() };

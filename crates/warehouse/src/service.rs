@@ -2,9 +2,10 @@
 
 use crate::dml::table_spec;
 use crate::keeper::Keeper;
+use crate::load_log::{self, Loads};
 use crate::sink::FileSink;
 use crate::table::ManagedTable;
-use crate::{alter, copy, ddl, dml, lock_tables, system, unload};
+use crate::{alter, copy, copy_job, ddl, dml, lock_tables, system, unload};
 use arrow::datatypes::DataType;
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
@@ -13,19 +14,21 @@ use std::sync::Arc;
 use tidegate_catalog::{Relation, RelationKind, State, TableSpec};
 use tidegate_core::Result;
 use tidegate_parser::{CopyDirection, CopyLocation, Statement, Vacuum, Written, ast, written};
+use tidegate_query::history::HistoryStream;
 use tidegate_query::service_table::argument;
 use tidegate_query::system_table::{Cell, number, table, text};
-use tidegate_query::{Described, Engine, Outcome, Scope, Service, SystemTable, TableSink, Work};
+use tidegate_query::{Described, Engine, Outcome, Scope, Service, SystemTable, SystemView, TableSink, Work};
 
 /// Managed tables, COPY and UNLOAD.
 pub struct Warehouse {
     keeper: Keeper,
+    loads: Loads,
 }
 
 impl Warehouse {
     /// With what looks after the tables.
     pub fn new(keeper: Keeper) -> Self {
-        Warehouse { keeper }
+        Warehouse { keeper, loads: Loads::default() }
     }
 
     async fn vacuum(&self, work: &mut Work<'_>, vacuum: &Vacuum) -> Result<()> {
@@ -81,10 +84,14 @@ impl Service for Warehouse {
         let tag = match statement {
             Statement::Copy(copy) => match (&copy.location, copy.direction) {
                 (CopyLocation::Url(url), CopyDirection::From) => {
-                    return copy::copy_from(work, copy, url).await.map(Some);
+                    if let Some(job) = &copy.options.job {
+                        return copy_job::create(work, copy, url, job).await.map(Some);
+                    }
+                    return copy::copy_from(work, &self.loads, copy, url).await.map(Some);
                 }
                 _ => return Ok(None),
             },
+            Statement::CopyJob(job) => return copy_job::execute(work, &self.loads, job).await.map(Some),
             Statement::CreateTable(create) => return ddl::create_table(work, create).await.map(Some),
             Statement::AlterTable(change) => match alter::change(work, change).await? {
                 true => "ALTER TABLE".to_string(),
@@ -141,10 +148,20 @@ impl Service for Warehouse {
             ("exports_waiting", long.clone()),
             ("tail_rows", long),
         ];
-        let mut all = system::tables();
+        let mut all = self.loads.system_tables();
+        all.push(copy_job::system_table());
+        all.extend(system::tables());
         all.push(table("tidegate", "tables", &columns, |state| tables(state).collect()));
         all.extend(lock_tables::all());
         all
+    }
+
+    fn history(&self) -> &'static [HistoryStream] {
+        load_log::HISTORY
+    }
+
+    fn system_views(&self) -> &'static [SystemView] {
+        load_log::VIEWS
     }
 }
 

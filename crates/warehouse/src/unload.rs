@@ -1,6 +1,6 @@
 //! UNLOAD: a query's rows into files.
 
-use crate::copy::access_for;
+use crate::copy_files::access_for;
 use crate::unload_attempt::Attempt;
 use crate::unload_chunk;
 use crate::unload_files::{Slice, WrittenFile, pour_all};
@@ -58,6 +58,7 @@ pub async fn unload(work: &mut Work<'_>, unload: &Unload) -> Result<Outcome> {
         let text = manifest(&target, &form, &schema, &written, options.manifest_verbose);
         target.put_manifest(text).await?;
     }
+    work.scope.last.unloaded(work.engine().next_statement(), rows);
     work.inform(format!("UNLOAD completed, {rows} record(s) unloaded successfully."));
     Ok(Outcome::Done { tag: "UNLOAD".to_string() })
 }

@@ -1,6 +1,8 @@
 //! Columns under construction: typed vectors that take text and can take back the last row, so that a bad field leaves
 //! no half row behind.
 
+use super::field_rules::{FieldRules, Lengths};
+use super::load_error::Family;
 use super::nested;
 use super::values::{self, Bad};
 use crate::partiql::{self, Wrong};
@@ -11,18 +13,56 @@ use arrow::array::{
 };
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::{CastOptions, can_cast_types, cast, cast_with_options};
-use arrow::datatypes::{DataType, FieldRef};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use arrow::error::ArrowError;
 use std::borrow::Cow;
 use std::sync::Arc;
-use tidegate_catalog::{SUPER, is_super};
+use tidegate_catalog::{PG_TYPE_KEY, SUPER, is_super};
 use tidegate_core::{Error, Kind, Result};
 
 /// One column of the batch that is being filled.
 pub(super) struct ColumnBuilder {
     field: FieldRef,
     values: Values,
-    valid: BooleanBufferBuilder,
+    rows: usize,
+    /// Which rows hold a value; None as long as all do.
+    valid: Option<BooleanBufferBuilder>,
+    rules: Arc<FieldRules>,
+    limit: Option<Limit>,
+    scratch: Vec<u8>,
+    /// Values in which bytes were replaced since this was last asked.
+    replaced: bool,
+}
+
+/// The declared length of a text column.
+#[derive(Debug, Clone, Copy)]
+struct Limit {
+    bytes: usize,
+    /// `char(n)`: of single bytes only, in Redshift.
+    is_char: bool,
+}
+
+impl Limit {
+    /// Of a field that says its SQL type.
+    fn of(field: &Field) -> Option<Limit> {
+        let name = field.metadata().get(PG_TYPE_KEY)?;
+        let (word, rest) = name.split_once('(')?;
+        let bytes = rest.trim_end_matches(')').parse().ok()?;
+        matches!(word, "character varying" | "character").then_some(Limit { bytes, is_char: word == "character" })
+    }
+
+    /// Where a text that is too long is to be cut: between characters. Blanks at its end do not count.
+    fn cut(self, text: &[u8]) -> Option<usize> {
+        if text.len() <= self.bytes {
+            return None;
+        }
+        let end = text.iter().rposition(|byte| *byte != b' ').map_or(0, |at| at + 1);
+        if end <= self.bytes {
+            return None;
+        }
+        let is_start = |at: &usize| text.get(*at).is_some_and(|byte| *byte & 0xc0 != 0x80);
+        (0..=self.bytes).rev().find(is_start)
+    }
 }
 
 /// Values of the types that have a parser of their own; others go through text and arrow's cast.
@@ -75,7 +115,7 @@ impl Strings {
 
 impl ColumnBuilder {
     /// An empty column of the field's type, or an error that names it when text cannot become it.
-    pub(super) fn new(field: FieldRef) -> Result<Self> {
+    pub(super) fn new(field: FieldRef, rules: &Arc<FieldRules>) -> Result<Self> {
         let values = match field.data_type() {
             DataType::Boolean => Values::Bool(BooleanBufferBuilder::new(0)),
             DataType::Int16 => Values::Int16(Vec::new()),
@@ -98,7 +138,71 @@ impl ColumnBuilder {
                     .hint("declare the column as text, or bring the data as Parquet"));
             }
         };
-        Ok(ColumnBuilder { field, values, valid: BooleanBufferBuilder::new(0) })
+        let limit = Limit::of(&field).filter(|_| rules.lengths != Lengths::Free);
+        let (rules, scratch) = (Arc::clone(rules), Vec::new());
+        Ok(ColumnBuilder { field, values, rows: 0, valid: None, rules, limit, scratch, replaced: false })
+    }
+
+    /// How values are read.
+    pub(super) fn rules(&self) -> &FieldRules {
+        &self.rules
+    }
+
+    /// Whether it is text of some length.
+    pub(super) fn is_text(&self) -> bool {
+        matches!(self.values, Values::Text(_))
+    }
+
+    /// Whether it is a date or a time, which ACCEPTANYDATE lets be anything.
+    pub(super) fn is_date(&self) -> bool {
+        matches!(self.values, Values::Date(_) | Values::Timestamp(..))
+    }
+
+    /// Whether the last value had bytes that were replaced.
+    pub(super) fn take_replaced(&mut self) -> bool {
+        std::mem::take(&mut self.replaced)
+    }
+
+    /// The type as Redshift abbreviates it (`stl_load_errors.type`).
+    pub(super) fn short_type(&self) -> String {
+        match self.field.data_type() {
+            DataType::Boolean => "bool".into(),
+            DataType::Int16 => "int2".into(),
+            DataType::Int32 => "int4".into(),
+            DataType::Int64 => "int8".into(),
+            DataType::Float32 => "float4".into(),
+            DataType::Float64 => "float8".into(),
+            DataType::Decimal128(..) => "numeric".into(),
+            DataType::Timestamp(_, Some(_)) => "timestamptz".into(),
+            _ if self.is_text() && self.limit.is_some_and(|limit| limit.is_char) => "char".into(),
+            _ if self.is_text() => "varchar".into(),
+            _ => self.type_name(),
+        }
+    }
+
+    /// The length as it was declared (`stl_load_errors.col_length`); 0 for types of one size.
+    pub(super) fn length(&self) -> String {
+        match self.field.data_type() {
+            DataType::Decimal128(precision, scale) => format!("{precision}, {scale}"),
+            _ => self.limit.map_or(0, |limit| limit.bytes).to_string(),
+        }
+    }
+
+    /// What sort of value it takes.
+    pub(super) fn family(&self) -> Family {
+        match &self.values {
+            Values::Bool(_) => Family::Boolean,
+            Values::Int16(_) => Family::Short,
+            Values::Int32(_) => Family::Integer,
+            Values::Int64(_) => Family::Long,
+            Values::Float32(_) => Family::Real,
+            Values::Float64(_) => Family::Double,
+            Values::Decimal(..) => Family::Decimal,
+            Values::Date(_) => Family::Date,
+            Values::Timestamp(..) | Values::Time(_) => Family::Time,
+            Values::Super(_) => Family::Super,
+            _ => Family::Other,
+        }
     }
 
     /// The column's name.
@@ -155,7 +259,14 @@ impl ColumnBuilder {
 
     /// Adds a NULL.
     pub(super) fn push_null(&mut self) {
-        self.valid.append(false);
+        let rows = self.rows;
+        let all_so_far = || {
+            let mut valid = BooleanBufferBuilder::new(rows + 1);
+            valid.append_n(rows, true);
+            valid
+        };
+        self.valid.get_or_insert_with(all_so_far).append(false);
+        self.rows += 1;
         match &mut self.values {
             Values::Bool(v) => v.append(false),
             Values::Int16(v) => v.push(0),
@@ -168,8 +279,9 @@ impl ColumnBuilder {
         }
     }
 
-    /// Adds the value that a text means. On an error the column may hold half of it: [`Self::truncate`] follows.
-    pub(super) fn push(&mut self, text: &[u8]) -> Result<(), Bad> {
+    /// Adds the value that a text means. On an error the column may hold half of it: [`Self::truncate`] follows. `is_utf8`
+    /// tells that somebody has looked.
+    pub(super) fn push(&mut self, text: &[u8], is_utf8: bool) -> Result<(), Bad> {
         match &mut self.values {
             Values::Bool(v) => v.append(values::boolean(text)?),
             Values::Int16(v) => v.push(i16::try_from(values::integer(text)?).map_err(|_| Bad::Range)?),
@@ -177,12 +289,24 @@ impl ColumnBuilder {
             Values::Int64(v) => v.push(values::integer(text)?),
             Values::Float32(v) => v.push(values::real(text)?),
             Values::Float64(v) => v.push(values::float(text)?),
-            Values::Decimal(v, precision, scale) => v.push(values::decimal(text, *precision, *scale)?),
-            Values::Date(v) => v.push(values::date(text)?),
+            Values::Decimal(v, precision, scale) => {
+                v.push(values::decimal(text, *precision, *scale, !self.rules.cut_decimals)?);
+            }
+            Values::Date(v) => v.push(match &self.rules.date_format {
+                Some(pattern) => pattern.date(text)?,
+                None => values::date(text)?,
+            }),
             Values::Time(v) => v.push(values::time(text)?),
-            Values::Timestamp(v, zoned) => v.push(values::timestamp(text, *zoned)?),
+            Values::Timestamp(v, zoned) => v.push(self.rules.time_format.read(text, *zoned)?),
             Values::Text(v) => {
-                std::str::from_utf8(text).map_err(|_| Bad::Encoding)?;
+                let text = if is_utf8 || std::str::from_utf8(text).is_ok() {
+                    text
+                } else {
+                    let stand_in = self.rules.invalid_char.ok_or(Bad::Encoding)?;
+                    self.replaced = true;
+                    replace_invalid(text, stand_in, &mut self.scratch)
+                };
+                let text = trimmed(text, &self.rules, self.limit)?;
                 v.bytes.extend_from_slice(text);
                 v.close();
             }
@@ -210,14 +334,18 @@ impl ColumnBuilder {
                 v.close();
             }
         }
-        self.valid.append(true);
+        if let Some(valid) = &mut self.valid {
+            valid.append(true);
+        }
+        self.rows += 1;
         Ok(())
     }
 
     /// Back to so many rows.
     pub(super) fn truncate(&mut self, rows: usize) {
-        if self.valid.len() > rows {
-            self.valid.truncate(rows);
+        self.rows = self.rows.min(rows);
+        if let Some(valid) = self.valid.as_mut().filter(|valid| valid.len() > rows) {
+            valid.truncate(rows);
         }
         match &mut self.values {
             Values::Bool(v) => {
@@ -239,7 +367,9 @@ impl ColumnBuilder {
 
     /// The rows so far as an array of the field's type; the column is empty afterwards.
     pub(super) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
-        let nulls = Some(NullBuffer::new(self.valid.finish())).filter(|n| n.null_count() > 0);
+        let nulls = self.valid.take().map(|mut valid| NullBuffer::new(valid.finish()));
+        let nulls = nulls.filter(|nulls| nulls.null_count() > 0);
+        self.rows = 0;
         let array: ArrayRef = match &mut self.values {
             Values::Bool(v) => Arc::new(BooleanArray::new(v.finish(), nulls)),
             Values::Int16(v) => Arc::new(Int16Array::new(std::mem::take(v).into(), nulls)),
@@ -279,6 +409,30 @@ impl ColumnBuilder {
     }
 }
 
+/// A text without what the rules cut off.
+fn trimmed<'t>(text: &'t [u8], rules: &FieldRules, limit: Option<Limit>) -> Result<&'t [u8], Bad> {
+    let text = if rules.trim_blanks { text.trim_ascii_end() } else { text };
+    let Some(limit) = limit else { return Ok(text) };
+    if limit.is_char && !text.is_ascii() {
+        return Err(Bad::Multibyte);
+    }
+    match (limit.cut(text), rules.lengths) {
+        (Some(end), Lengths::Cut) => Ok(text.get(..end).unwrap_or(text)),
+        (Some(_), _) => Err(Bad::Long),
+        (None, _) => Ok(text),
+    }
+}
+
+/// The text with each byte that is not UTF-8 replaced.
+fn replace_invalid<'s>(text: &[u8], stand_in: u8, scratch: &'s mut Vec<u8>) -> &'s [u8] {
+    scratch.clear();
+    for chunk in text.utf8_chunks() {
+        scratch.extend_from_slice(chunk.valid().as_bytes());
+        scratch.extend(std::iter::repeat_n(stand_in, chunk.invalid().len()));
+    }
+    scratch
+}
+
 /// Whether arrow's cast reads the text as a type that has no parser here. Slow, and for rare types only.
 fn castable(text: &[u8], to: &DataType) -> Result<(), Bad> {
     let text = std::str::from_utf8(text).map_err(|_| Bad::Encoding)?;
@@ -309,15 +463,16 @@ pub fn bytes_of_text(array: &ArrayRef) -> Result<ArrayRef> {
 mod tests {
     use super::*;
     use arrow::array::AsArray;
-    use arrow::datatypes::{Field, Int64Type};
+    use arrow::datatypes::Int64Type;
 
     #[test]
     fn a_bad_value_leaves_no_row() {
         for data_type in [DataType::Int64, DataType::Utf8View, DataType::Boolean, DataType::Decimal128(9, 2)] {
-            let mut column = ColumnBuilder::new(Arc::new(Field::new("c", data_type.clone(), true))).unwrap();
-            column.push(b"1").unwrap();
+            let mut column =
+                ColumnBuilder::new(Arc::new(Field::new("c", data_type.clone(), true)), &Arc::default()).unwrap();
+            column.push(b"1", true).unwrap();
             column.push_null();
-            assert!(column.push(b"\xff").is_err());
+            assert!(column.push(b"\xff", false).is_err());
             column.truncate(2);
             let array = column.finish().unwrap();
             assert_eq!((array.len(), array.null_count(), array.data_type()), (2, 1, &data_type));
@@ -326,10 +481,33 @@ mod tests {
 
     #[test]
     fn numbers_fit_or_fail() {
-        let mut column = ColumnBuilder::new(Arc::new(Field::new("c", DataType::Int16, true))).unwrap();
-        assert_eq!(column.push(b"40000"), Err(Bad::Range));
-        let mut wide = ColumnBuilder::new(Arc::new(Field::new("c", DataType::Int64, true))).unwrap();
-        wide.push(b"40000").unwrap();
+        let mut column = ColumnBuilder::new(Arc::new(Field::new("c", DataType::Int16, true)), &Arc::default()).unwrap();
+        assert_eq!(column.push(b"40000", true), Err(Bad::Range));
+        let mut wide = ColumnBuilder::new(Arc::new(Field::new("c", DataType::Int64, true)), &Arc::default()).unwrap();
+        wide.push(b"40000", true).unwrap();
         assert_eq!(wide.finish().unwrap().as_primitive::<Int64Type>().value(0), 40_000);
+    }
+
+    #[test]
+    fn text_is_as_long_as_it_may_be() {
+        let field = |name: &str| {
+            let metadata = [(PG_TYPE_KEY.to_string(), name.to_string())].into();
+            Arc::new(Field::new("c", DataType::Utf8View, true).with_metadata(metadata))
+        };
+        let cases = [
+            ("character varying(3)", Lengths::Checked, "hé  ", Ok("hé  ")),
+            ("character varying(3)", Lengths::Checked, "héé", Err(Bad::Long)),
+            ("character varying(4)", Lengths::Cut, "héé", Ok("hé")),
+            ("character(3)", Lengths::Checked, "é", Err(Bad::Multibyte)),
+            ("character(3)", Lengths::Cut, "abcd", Ok("abc")),
+            ("character varying(3)", Lengths::Free, "abcd", Ok("abcd")),
+        ];
+        for (name, lengths, text, expected) in cases {
+            let rules = Arc::new(FieldRules { lengths, ..FieldRules::default() });
+            let mut column = ColumnBuilder::new(field(name), &rules).unwrap();
+            let found = column.push(text.as_bytes(), true).map(|()| column.finish().unwrap());
+            let found = found.map(|array| array.as_string_view().value(0).to_string());
+            assert_eq!(found, expected.map(str::to_string), "{name} {lengths:?} {text}");
+        }
     }
 }

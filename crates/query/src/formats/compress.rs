@@ -40,6 +40,14 @@ impl Compression {
         }
     }
 
+    /// The compression that the first bytes of a file tell.
+    pub fn of_magic(first: &[u8]) -> Compression {
+        let magics: [(&[u8], Compression); 3] =
+            [(b"\x1f\x8b", Compression::Gzip), (b"BZh", Compression::Bzip2), (b"\x28\xb5\x2f\xfd", Compression::Zstd)];
+        let found = magics.iter().find(|(magic, _)| first.starts_with(magic));
+        found.map_or(Compression::None, |(_, compression)| *compression)
+    }
+
     /// This one, or where none is named what the file's name tells.
     pub fn or_of_name(self, name: &str) -> Compression {
         if self == Compression::None { Compression::of_name(name) } else { self }

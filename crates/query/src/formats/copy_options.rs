@@ -1,5 +1,7 @@
 //! The options of COPY, as the loader of text takes them.
 
+use super::field_rules::{FieldRules, Lengths};
+use super::pattern::{Pattern, TimeFormat};
 use super::{Compression, LoadOptions, TextFormat};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::CopyOptions;
@@ -9,26 +11,50 @@ pub fn apply_copy_options(load: &mut LoadOptions, options: &CopyOptions) -> Resu
     let delimiter = options.delimiter.map(|given| one_byte("DELIMITER", given)).transpose()?;
     let quote = options.quote.map(|given| one_byte("QUOTE", given)).transpose()?;
     let escape = options.escape.map(|given| one_byte("ESCAPE", given)).transpose()?;
-    load.format = match load.format {
-        TextFormat::Csv { delimiter: d, quote: q, escape: e } => TextFormat::Csv {
-            delimiter: delimiter.unwrap_or(d),
-            quote: quote.or(q),
-            escape: if options.backslash_escape { Some(b'\\') } else { escape.or(e) },
-        },
-        TextFormat::PostgresText { delimiter: d } => TextFormat::PostgresText { delimiter: delimiter.unwrap_or(d) },
-        TextFormat::JsonLines => TextFormat::JsonLines,
-    };
-    load.null = options.null.clone().or(load.null.take());
+    match &mut load.format {
+        TextFormat::Csv { delimiter: d, quote: q, escape: e } => {
+            *d = delimiter.unwrap_or(*d);
+            *q = quote.or(*q);
+            *e = if options.backslash_escape { Some(b'\\') } else { escape.or(*e) };
+        }
+        TextFormat::PostgresText { delimiter: d } => *d = delimiter.unwrap_or(*d),
+        TextFormat::JsonLines | TextFormat::Json(_) | TextFormat::Fixed(_) => {}
+    }
     // A null string of one's own makes the empty field a value.
     load.empty_as_null = options.empty_as_null || (load.empty_as_null && options.null.is_none());
+    load.null = options.null.as_deref().map(null_text).or(load.null.take());
     load.header = options.header.unwrap_or(load.header);
     load.ignore_header = usize::try_from(options.ignore_header).unwrap_or(usize::MAX);
     load.fill_missing |= options.fill_record;
-    load.max_errors = usize::try_from(options.max_error).unwrap_or(usize::MAX);
     Ok(())
 }
 
-/// The compression that a statement names; else the file's name tells.
+/// The text of NULL AS: `\0` and `\000` stand for NUL.
+fn null_text(text: &str) -> String {
+    match text {
+        "\\0" | "\\000" => "\0".to_string(),
+        "\\\\N" => "\\N".to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// The options of Redshift's COPY that bend single fields.
+pub fn redshift_rules(options: &CopyOptions) -> Result<FieldRules> {
+    Ok(FieldRules {
+        redshift: true,
+        lengths: if options.truncate_columns { Lengths::Cut } else { Lengths::Checked },
+        blanks_as_null: options.blanks_as_null,
+        trim_blanks: options.trim_blanks,
+        remove_quotes: options.remove_quotes,
+        cut_decimals: !options.round_decimals,
+        any_date: options.accept_any_date,
+        invalid_char: options.accept_invalid_chars.map(|given| one_byte("ACCEPTINVCHARS", given)).transpose()?,
+        date_format: options.date_format.as_deref().map(Pattern::of_dates).transpose()?.flatten(),
+        time_format: options.time_format.as_deref().map(TimeFormat::parse).transpose()?.unwrap_or_default(),
+    })
+}
+
+/// The compression that a statement names.
 pub fn compression_of(named: Option<tidegate_parser::Compression>) -> Option<Compression> {
     named.map(|named| match named {
         tidegate_parser::Compression::Gzip => Compression::Gzip,

@@ -167,7 +167,7 @@ async fn head(store: &Arc<dyn ObjectStore>, compression: Compression, meta: &Obj
 }
 
 fn csv_schema(name: &str, csv: &CsvOptions, bytes: &[u8], whole: bool) -> Result<SchemaRef> {
-    let dialect = LoadOptions::of_lake_csv(csv).format.dialect();
+    let dialect = LoadOptions::of_lake_csv(csv).dialect();
     let mut rest = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     for _ in 0..csv.skip_lines {
         let end = rest.iter().position(|&b| b == b'\n').map_or(rest.len(), |at| at + 1);

@@ -14,17 +14,17 @@ pub(super) struct Members<'n, 'j> {
 }
 
 impl<'n, 'j> Members<'n, 'j> {
-    /// Reads one object.
-    pub(super) fn read(line: &'j str, names: &'n [String]) -> serde_json::Result<Self> {
+    /// Reads one object; `exact` tells that letter case counts.
+    pub(super) fn read(line: &'j str, names: &'n [String], exact: bool) -> serde_json::Result<Self> {
         let mut members = Members { names, found: vec![None; names.len()] };
         let mut json = serde_json::Deserializer::from_str(line);
-        json.deserialize_map(Object(&mut members))?;
+        json.deserialize_map(Object(&mut members, exact))?;
         json.end()?;
         Ok(members)
     }
 }
 
-struct Object<'m, 'n, 'j>(&'m mut Members<'n, 'j>);
+struct Object<'m, 'n, 'j>(&'m mut Members<'n, 'j>, bool);
 
 impl<'j> Visitor<'j> for Object<'_, '_, 'j> {
     type Value = ();
@@ -35,7 +35,7 @@ impl<'j> Visitor<'j> for Object<'_, '_, 'j> {
 
     fn visit_map<A: MapAccess<'j>>(self, mut map: A) -> Result<(), A::Error> {
         let mut hint = 0;
-        while let Some(column) = map.next_key_seed(Key { names: self.0.names, hint })? {
+        while let Some(column) = map.next_key_seed(Key { names: self.0.names, hint, exact: self.1 })? {
             let value: &'j RawValue = map.next_value()?;
             if let Some(column) = column {
                 hint = column + 1;
@@ -52,6 +52,7 @@ impl<'j> Visitor<'j> for Object<'_, '_, 'j> {
 struct Key<'n> {
     names: &'n [String],
     hint: usize,
+    exact: bool,
 }
 
 impl<'j> DeserializeSeed<'j> for Key<'_> {
@@ -70,7 +71,7 @@ impl<'j> Visitor<'j> for Key<'_> {
     }
 
     fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        let is = |name: &String| name.eq_ignore_ascii_case(key);
+        let is = |name: &String| name == key || (!self.exact && name.eq_ignore_ascii_case(key));
         if self.names.get(self.hint).is_some_and(is) {
             return Ok(Some(self.hint));
         }
@@ -92,6 +93,33 @@ pub(super) fn scalar_text(raw: &str) -> serde_json::Result<Option<Cow<'_, str>>>
         Some(b'n') => Ok(None),
         Some(_) => Ok(Some(raw.into())),
         None => Err(serde_json::Error::custom("a value is missing")),
+    }
+}
+
+/// Bytes of the JSON value at the start of a text, told by its brackets alone. None: it does not end there.
+pub(super) fn value_bytes(text: &[u8]) -> Option<usize> {
+    let (mut depth, mut at, mut inside) = (0usize, 0, false);
+    loop {
+        let rest = text.get(at..)?;
+        if inside {
+            at += memchr::memchr2(b'"', b'\\', rest)?;
+            if text.get(at) == Some(&b'\\') {
+                at += 1;
+            } else {
+                inside = false;
+            }
+        } else {
+            at += rest.iter().position(|byte| matches!(byte, b'"' | b'{' | b'}' | b'[' | b']'))?;
+            match text.get(at) {
+                Some(b'"') => inside = true,
+                Some(b'{' | b'[') => depth += 1,
+                _ => depth = depth.saturating_sub(1),
+            }
+            if depth == 0 && !inside {
+                return Some(at + 1);
+            }
+        }
+        at += 1;
     }
 }
 
@@ -121,12 +149,26 @@ mod tests {
     #[test]
     fn members_find_their_columns() {
         let names = ["a".to_string(), "b".to_string(), "c".to_string()];
-        let members = Members::read(r#"{"B": "x\ny", "a": {"k": [1]}, "z": 1}"#, &names).unwrap();
+        let members = Members::read(r#"{"B": "x\ny", "a": {"k": [1]}, "z": 1}"#, &names, false).unwrap();
         let texts: Vec<_> =
             members.found.iter().map(|raw| raw.and_then(|raw| scalar_text(raw.get()).unwrap())).collect();
         assert_eq!(texts, [Some(r#"{"k": [1]}"#.into()), Some("x\ny".into()), None]);
-        assert!(Members::read("[1]", &names).is_err());
-        assert!(Members::read(r#"{"a":1} x"#, &names).is_err());
+        assert!(Members::read("[1]", &names, false).is_err());
+        assert!(Members::read(r#"{"a":1} x"#, &names, false).is_err());
         assert_eq!(keys(r#"{"z":1,"a":{"q":2}}"#).unwrap(), ["z", "a"]);
+    }
+
+    #[test]
+    fn values_end_where_their_brackets_do() {
+        let cases = [
+            (r#"{"a": "}\"{"} x"#, Some(13)),
+            ("[1, [2]]{}", Some(8)),
+            ("{\"a\": {", None),
+            ("{\"a", None),
+            ("}", Some(1)),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(value_bytes(text.as_bytes()), expected, "{text}");
+        }
     }
 }

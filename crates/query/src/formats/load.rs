@@ -1,26 +1,25 @@
 //! Loading one text file, exact to the row: options, the error of one bad row, and the stream of batches.
 
-use super::compress::Compression;
+use super::CsvOptions;
+use super::encoding::EncodingMismatch;
+use super::field_rules::FieldRules;
+use super::json_path::JsonPath;
+use super::load_error::LoadError;
+use super::read::ByteStream;
 use super::records::Dialect;
 use super::row_parser::RowParser;
-use super::{CsvOptions, store_error};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use bytes::Bytes;
 use futures::StreamExt;
-use futures::stream::BoxStream;
-use object_store::{ObjectStore, path::Path};
-use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use tidegate_core::{Error, Kind, Result};
 
 /// Rows of a batch.
 pub const LOAD_BATCH_ROWS: usize = 8192;
-/// Bytes of a bad value that its error keeps.
-const RAW_BYTES_MAX: usize = 1024;
 
 /// How text is cut into rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum TextFormat {
     /// CSV (with a quote), or delimited text (without; `escape` then works anywhere).
     Csv {
@@ -38,16 +37,41 @@ pub enum TextFormat {
     },
     /// One JSON object per line; members go to columns by name, letter case aside.
     JsonLines,
+    /// JSON values with nothing but whitespace between them.
+    Json(JsonColumns),
+    /// Columns of so many characters.
+    Fixed(Vec<usize>),
 }
 
-impl TextFormat {
-    pub(super) fn dialect(self) -> Dialect {
-        match self {
-            TextFormat::Csv { delimiter, quote, escape } => Dialect { delimiter, quote, escape, postgres: false },
+/// Which parts of a JSON value go to which columns.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum JsonColumns {
+    /// Members by the exact name of the column (`auto`).
+    Exact,
+    /// Members by name, letter case aside (`auto ignorecase`).
+    AnyCase,
+    /// All of it, to the one column (`noshred`).
+    Whole,
+    /// What each column's path leads to.
+    Paths(Vec<JsonPath>),
+}
+
+impl LoadOptions {
+    pub(super) fn dialect(&self) -> Dialect {
+        let plain = Dialect {
+            delimiter: b',',
+            quote: None,
+            escape: None,
+            postgres: false,
+            loose: self.rules.redshift,
+            any_quote: self.rules.remove_quotes,
+        };
+        match self.format {
+            TextFormat::Csv { delimiter, quote, escape } => Dialect { delimiter, quote, escape, ..plain },
             TextFormat::PostgresText { delimiter } => {
-                Dialect { delimiter, quote: None, escape: Some(b'\\'), postgres: true }
+                Dialect { delimiter, escape: Some(b'\\'), postgres: true, ..plain }
             }
-            TextFormat::JsonLines => Dialect { delimiter: b',', quote: None, escape: None, postgres: false },
+            TextFormat::JsonLines | TextFormat::Json(_) | TextFormat::Fixed(_) => plain,
         }
     }
 }
@@ -69,10 +93,14 @@ pub struct LoadOptions {
     pub fill_missing: bool,
     /// Fields beyond the last column are passed over.
     pub ignore_extra: bool,
+    /// Empty lines are passed over (IGNOREBLANKLINES) rather than bad rows.
+    pub ignore_blank_lines: bool,
     /// Bad rows to pass over; one more ends the load. Bounds what is kept of them.
     pub max_errors: usize,
     /// Rows of a batch.
     pub batch_rows: usize,
+    /// How single fields are read.
+    pub rules: FieldRules,
 }
 
 impl LoadOptions {
@@ -86,8 +114,10 @@ impl LoadOptions {
             empty_as_null: false,
             fill_missing: false,
             ignore_extra: false,
+            ignore_blank_lines: true,
             max_errors: 0,
             batch_rows: LOAD_BATCH_ROWS,
+            rules: FieldRules::default(),
         }
     }
 
@@ -121,37 +151,6 @@ impl LoadOptions {
     }
 }
 
-/// One bad row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LoadError {
-    /// The file.
-    pub file: String,
-    /// The line where the row begins, from 1.
-    pub line: u64,
-    /// The column, when one value is to blame.
-    pub column: Option<String>,
-    /// The value, or the row, cut to 1 KB.
-    pub raw: String,
-    /// What is wrong.
-    pub reason: String,
-    /// The class of the error.
-    pub kind: Kind,
-}
-
-impl LoadError {
-    pub(super) fn new(file: &str, line: u64, column: Option<String>, raw: &[u8], reason: String, kind: Kind) -> Self {
-        let raw = raw.get(..RAW_BYTES_MAX).unwrap_or(raw).trim_ascii_end();
-        LoadError { file: file.to_string(), line, column, raw: String::from_utf8_lossy(raw).into_owned(), reason, kind }
-    }
-
-    /// As the error that ends a statement.
-    pub fn to_error(&self) -> Error {
-        let column = self.column.as_ref().map(|c| format!(", column \"{c}\"")).unwrap_or_default();
-        let message = format!("file {}, line {}{column}: {}: \"{}\"", self.file, self.line, self.reason, self.raw);
-        Error::new(self.kind, message)
-    }
-}
-
 /// A batch, and the bad rows that were passed over since the last one.
 #[derive(Debug)]
 pub struct Loaded {
@@ -164,36 +163,36 @@ pub struct Loaded {
 /// The batches of one file.
 pub struct Loader {
     name: String,
-    bytes: BoxStream<'static, io::Result<Bytes>>,
+    bytes: ByteStream,
     parser: RowParser,
     ended: bool,
 }
 
 impl Loader {
     /// Loads plain bytes; `name` is what errors call the file.
-    pub fn new(
-        name: impl Into<String>,
-        bytes: BoxStream<'static, io::Result<Bytes>>,
-        schema: &SchemaRef,
-        options: LoadOptions,
-    ) -> Result<Self> {
+    pub fn new(name: impl Into<String>, bytes: ByteStream, schema: &SchemaRef, options: LoadOptions) -> Result<Self> {
         let name = name.into();
         let parser = RowParser::new(name.clone(), schema, options)?;
         Ok(Loader { name, bytes, parser, ended: false })
     }
 
-    /// Loads an object; `name` is its URL.
-    pub async fn open(
-        store: &Arc<dyn ObjectStore>,
-        path: &Path,
+    /// Loads plain bytes that begin at an offset of their file, at the start of a row, and ends with the first row that
+    /// begins at `end` or behind it.
+    pub fn part(
         name: impl Into<String>,
-        compression: Compression,
+        bytes: ByteStream,
         schema: &SchemaRef,
         options: LoadOptions,
+        range: Range<u64>,
     ) -> Result<Self> {
-        let name = name.into();
-        let bytes = compression.open(store, path).await.map_err(|e| store_error(e, &name))?;
-        Self::new(name, bytes, schema, options)
+        let mut loader = Self::new(name, bytes, schema, options)?;
+        loader.parser.within(range);
+        Ok(loader)
+    }
+
+    /// How far the file has been read, and what is known of it.
+    pub fn parser(&mut self) -> &mut RowParser {
+        &mut self.parser
     }
 
     /// The next batch; `None` at the end of the file.
@@ -207,9 +206,14 @@ impl Loader {
                 let batch = RecordBatch::new_empty(Arc::clone(self.parser.schema()));
                 return Ok((!errors.is_empty()).then_some(Loaded { batch, errors }));
             }
+            if self.parser.ended() {
+                self.parser.finish()?;
+                self.ended = true;
+                continue;
+            }
             match self.bytes.next().await {
-                Some(Ok(bytes)) if !self.parser.ended() => self.parser.feed(&bytes)?,
-                Some(Ok(_)) => {}
+                Some(Ok(bytes)) => self.parser.feed(&bytes)?,
+                Some(Err(error)) if is_mismatch(&error) => self.parser.mismatch(&error)?,
                 Some(Err(error)) => {
                     let hint = "check that the file is whole and of the compression that is named";
                     return Err(Error::new(Kind::Io, format!("file {}: {error}", self.name)).hint(hint));
@@ -223,18 +227,38 @@ impl Loader {
     }
 }
 
+fn is_mismatch(error: &std::io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<EncodingMismatch>())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::{FileFormat, WriteOptions, create_writer};
+    use crate::formats::read::read_range;
+    use crate::formats::{Compression, FileFormat, WriteOptions, create_writer};
     use arrow::array::{Array, Int64Array, StringArray};
     use arrow::datatypes::{DataType, Field, Schema};
+    use bytes::Bytes;
+    use futures::StreamExt;
+    use object_store::ObjectStore;
     use object_store::local::LocalFileSystem;
+    use object_store::path::Path;
     use object_store::{ObjectStoreExt, PutPayload};
 
     fn schema() -> SchemaRef {
         let fields = vec![Field::new("id", DataType::Int64, false), Field::new("name", DataType::Utf8View, true)];
         Arc::new(Schema::new(fields))
+    }
+
+    async fn open(
+        store: &Arc<dyn ObjectStore>,
+        path: &Path,
+        compression: Compression,
+        options: LoadOptions,
+    ) -> Result<Loader> {
+        let meta = store.head(path).await.unwrap();
+        let bytes = compression.decode(read_range(store, path, 0..meta.size, meta.e_tag));
+        Loader::new("s3://b/f.csv", bytes, &schema(), options)
     }
 
     async fn load(loader: &mut Loader) -> Result<(usize, Vec<LoadError>)> {
@@ -275,8 +299,7 @@ mod tests {
             let path = Path::from("f.csv");
             file(&store, &path, compression).await;
             let options = LoadOptions { header: true, max_errors: 3, ..LoadOptions::csv() };
-            let mut loader =
-                Loader::open(&store, &path, "s3://b/f.csv", compression, &schema(), options.clone()).await.unwrap();
+            let mut loader = open(&store, &path, compression, options.clone()).await.unwrap();
             let (rows, errors) = load(&mut loader).await.unwrap();
             assert_eq!(rows, 30_000, "{compression:?}");
             let lines: Vec<u64> = errors.iter().map(|e| e.line).collect();
@@ -284,7 +307,7 @@ mod tests {
             let first = &errors[0];
             assert_eq!((first.column.as_deref(), first.raw.as_str()), (Some("id"), "x"));
             let strict = LoadOptions { max_errors: 2, ..options };
-            let mut loader = Loader::open(&store, &path, "s3://b/f.csv", compression, &schema(), strict).await.unwrap();
+            let mut loader = open(&store, &path, compression, strict).await.unwrap();
             let error = load(&mut loader).await.unwrap_err();
             assert_eq!(error.kind(), Kind::InvalidText);
             assert!(error.message().contains("s3://b/f.csv, line 30004, column \"id\""), "{error}");
@@ -301,10 +324,10 @@ mod tests {
             let whole = store.get(&path).await.unwrap().bytes().await.unwrap();
             store.put(&path, PutPayload::from_bytes(whole.slice(..whole.len() / 2))).await.unwrap();
             let options = LoadOptions { header: true, max_errors: 9, ..LoadOptions::csv() };
-            let mut loader = Loader::open(&store, &path, "the file", compression, &schema(), options).await.unwrap();
+            let mut loader = open(&store, &path, compression, options).await.unwrap();
             let error = load(&mut loader).await.unwrap_err();
             assert_eq!(error.kind(), Kind::Io, "{compression:?}");
-            assert!(error.message().contains("the file"), "{error}");
+            assert!(error.message().contains("s3://b/f.csv"), "{error}");
         }
     }
 

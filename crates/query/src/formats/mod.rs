@@ -6,22 +6,29 @@
 //! * [`write`] makes objects;
 //! * [`decode_json_records`] and its kin read and write the bytes of single records.
 
+mod avro;
 mod columns;
 pub mod compress;
 mod copy_options;
+mod encoding;
+mod field_rules;
 #[cfg(test)]
 mod fuzz;
 mod guard;
 pub mod infer;
+mod json_path;
 mod json_rows;
 mod json_write;
 mod letter_case;
 pub mod list;
 pub mod load;
+mod load_error;
 mod nested;
 pub mod orc;
 mod pack;
 pub mod partitions;
+mod pattern;
+pub mod read;
 mod record_codec;
 mod records;
 mod row_parser;
@@ -39,16 +46,22 @@ pub mod write;
 mod write_orc;
 mod write_parquet;
 
+pub use avro::avro_as_json;
 pub use columns::bytes_of_text;
 pub use compress::Compression;
-pub use copy_options::{apply_copy_options, compression_of, one_byte};
+pub use copy_options::{apply_copy_options, compression_of, one_byte, redshift_rules};
+pub use encoding::{Encoding, EncodingMismatch};
+pub use field_rules::{FieldRules, Lengths};
 pub use guard::guarded;
 pub use infer::infer_schema;
+pub use json_path::{JsonPath, json_paths};
 pub use list::{list_files, list_partitioned};
-pub use load::{LoadError, LoadOptions, Loaded, Loader, TextFormat};
+pub use load::{JsonColumns, LoadOptions, Loaded, Loader, TextFormat};
+pub use load_error::LoadError;
 pub use partitions::{hive_partitions, only_partition_columns, prune_partitions};
+pub use pattern::{Pattern, TimeFormat};
 pub use record_codec::{decode_csv_records, decode_json_records, encode_csv_rows, encode_json_rows};
-pub use row_parser::RowParser;
+pub use row_parser::{Replaced, RowParser};
 pub use scan::{FileScan, row_number};
 pub use source_spec::{SourceSpec, settle};
 pub use stored_as::format_of;

@@ -1,18 +1,30 @@
 //! Bytes pushed in, batches and bad rows taken out: the core of COPY from files and from a client, and of text scans.
 
+mod fields;
+mod json;
+
+use self::fields::{parsed, push_field};
+use self::json::first_members;
 use super::columns::ColumnBuilder;
-use super::json_rows::{Members, scalar_text};
-use super::load::{LoadError, LoadOptions, TextFormat};
+use super::load::{JsonColumns, LoadOptions, TextFormat};
+use super::load_error::{Fault, LoadError};
 use super::records::{self, Dialect, Field, Step};
-use super::values::Bad;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Schema, SchemaRef};
+use memchr::memchr;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use tidegate_core::{Error, Kind, Result};
 
 /// Bytes of one record: what a row of text may be at most.
 pub const RECORD_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The same in Redshift's COPY.
+const REDSHIFT_RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bad rows that are kept to be told of; more are counted.
+const ERRORS_KEPT_MAX: usize = 100_000;
+/// Rows with replaced bytes that are kept to be told of.
+const REPLACED_KEPT_MAX: usize = 100;
 /// Bytes of text in one batch; a batch is cut at its rows or at this, so that 32-bit offsets hold.
 const BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// What begins a UTF-8 file that some editors write.
@@ -29,6 +41,8 @@ pub struct RowParser {
     names: Vec<String>,
     /// The columns that are wanted, with their place in the file.
     columns: Vec<(usize, ColumnBuilder)>,
+    /// Names that JSON paths begin with, each once: one walk over an object finds them all.
+    first_members: Option<Vec<String>>,
     carry: Vec<u8>,
     fields: Vec<Field>,
     scratch: Vec<u8>,
@@ -38,44 +52,27 @@ pub struct RowParser {
     batch_bytes: usize,
     started: bool,
     ended: bool,
+    /// Bytes of the file before the next record.
+    at: u64,
+    /// Where in the file no record begins that is ours.
+    end: u64,
+    /// Bytes of the input before which all is UTF-8.
+    utf8_until: usize,
     ready: VecDeque<RecordBatch>,
     errors: Vec<LoadError>,
     error_count: usize,
+    replaced: Vec<Replaced>,
 }
 
-/// What is wrong with a row, before the file and line are known.
-struct Fault {
-    column: Option<String>,
-    raw: Vec<u8>,
-    reason: String,
-    kind: Kind,
-}
-
-impl Fault {
-    fn row(raw: &[u8], reason: impl Into<String>) -> Self {
-        Fault { column: None, raw: raw.to_vec(), reason: reason.into(), kind: Kind::BadCopyFormat }
-    }
-
-    fn value(column: &ColumnBuilder, raw: &[u8], bad: Bad) -> Self {
-        let name = column.type_name();
-        let (kind, reason) = match bad {
-            Bad::Syntax => (Kind::InvalidText, format!("invalid input syntax for type {name}")),
-            Bad::Range => (Kind::OutOfRange, format!("value out of range for type {name}")),
-            Bad::Encoding => (Kind::BadCopyFormat, "invalid byte sequence for encoding UTF8".to_string()),
-        };
-        Fault { column: Some(column.name().to_string()), raw: raw.to_vec(), reason, kind }
-    }
-}
-
-impl Fault {
-    /// In one sentence, without a place.
-    fn told(self) -> String {
-        let error = LoadError::new("", 0, self.column, &self.raw, self.reason, self.kind);
-        match error.column {
-            Some(column) => format!("column \"{column}\": {}: \"{}\"", error.reason, error.raw),
-            None => error.reason,
-        }
-    }
+/// A value in which bytes were replaced (`stl_replacements`).
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Replaced {
+    /// The line, from 1.
+    pub line: u64,
+    /// The column.
+    pub column: String,
+    /// The row.
+    pub raw_line: String,
 }
 
 impl RowParser {
@@ -93,9 +90,14 @@ impl RowParser {
         options: LoadOptions,
     ) -> Result<Self> {
         let wanted = schema.project(projection).map_err(Error::internal)?;
-        let builders = wanted.fields().iter().map(|field| ColumnBuilder::new(Arc::clone(field)));
+        let rules = Arc::new(options.rules.clone());
+        let builders = wanted.fields().iter().map(|field| ColumnBuilder::new(Arc::clone(field), &rules));
         let columns = projection.iter().copied().zip(builders).map(|(at, b)| Ok((at, b?))).collect::<Result<_>>()?;
-        let dialect = options.format.dialect();
+        let dialect = options.dialect();
+        let first_members = match &options.format {
+            TextFormat::Json(JsonColumns::Paths(paths)) => first_members(paths),
+            _ => None,
+        };
         Ok(RowParser {
             file: file.into(),
             dialect,
@@ -104,6 +106,7 @@ impl RowParser {
             schema: Arc::new(Schema::new(wanted.fields().clone())),
             names: schema.fields().iter().map(|f| f.name().clone()).collect(),
             columns,
+            first_members,
             carry: Vec::new(),
             fields: Vec::new(),
             scratch: Vec::new(),
@@ -112,10 +115,43 @@ impl RowParser {
             batch_bytes: 0,
             started: false,
             ended: false,
+            at: 0,
+            end: u64::MAX,
+            utf8_until: 0,
             ready: VecDeque::new(),
             errors: Vec::new(),
             error_count: 0,
+            replaced: Vec::new(),
         })
+    }
+
+    /// What it is given begins there in the file, and what begins behind the range's end is not its own.
+    pub fn within(&mut self, range: Range<u64>) {
+        if range.start > 0 {
+            (self.started, self.skip_lines) = (true, 0);
+        }
+        (self.at, self.end) = (range.start, range.end);
+        self.ended = self.at >= self.end;
+    }
+
+    /// Bytes of the file before the first record that has not been read.
+    pub fn position(&self) -> u64 {
+        self.at
+    }
+
+    /// Lines before it, in what this parser was given.
+    pub fn lines(&self) -> u64 {
+        self.line.saturating_sub(1)
+    }
+
+    /// Bad rows so far, kept or not.
+    pub fn error_count(&self) -> usize {
+        self.error_count
+    }
+
+    /// Values with replaced bytes since the last call; not all where there are many.
+    pub fn take_replaced(&mut self) -> Vec<Replaced> {
+        std::mem::take(&mut self.replaced)
     }
 
     /// Takes more of the file. An error ends the load: more bad rows than `max_errors`, or text that is no text.
@@ -125,22 +161,32 @@ impl RowParser {
             self.carry.extend_from_slice(bytes.get(used..).unwrap_or_default());
         } else {
             self.carry.extend_from_slice(bytes);
-            // Without a line end in it there is no new record, and no reason to look at the old bytes again.
-            if bytes.contains(&b'\n') && self.carry.len() >= BYTE_ORDER_MARK.len() {
+            // Without an end in it there is no new record, and no reason to look at the old bytes again.
+            let end = if matches!(self.options.format, TextFormat::Json(_)) { b'}' } else { b'\n' };
+            let ends = memchr(end, bytes).is_some() || memchr(b'\n', bytes).is_some();
+            if ends && self.carry.len() >= BYTE_ORDER_MARK.len() {
                 self.consume_carry(false)?;
             }
         }
-        if self.carry.len() > RECORD_BYTES_MAX {
-            let message =
-                format!("file {}, line {}: the row is longer than {RECORD_BYTES_MAX} bytes", self.file, self.line);
+        let most = if self.options.rules.redshift { REDSHIFT_RECORD_BYTES_MAX } else { RECORD_BYTES_MAX };
+        if self.carry.len() > most {
+            let message = format!("file {}, line {}: the row is longer than {most} bytes", self.file, self.line);
             return Err(Error::new(Kind::ProgramLimit, message).hint("check the quotes around it, or the line ends"));
         }
         Ok(())
     }
 
+    /// The file is not in the encoding that was told: it ends here, as one bad row without a line.
+    pub(super) fn mismatch(&mut self, error: &std::io::Error) -> Result<()> {
+        (self.ended, self.line) = (true, 0);
+        self.fault(Fault::row(1221, b"", error.to_string()), b"")
+    }
+
     /// The file ends here: what is left becomes the last rows.
     pub fn finish(&mut self) -> Result<()> {
-        self.consume_carry(true)?;
+        if !self.ended {
+            self.consume_carry(true)?;
+        }
         self.carry = Vec::new();
         self.flush()
     }
@@ -160,7 +206,7 @@ impl RowParser {
         &self.schema
     }
 
-    /// Whether Postgres's end-of-data mark (`\.`) was seen: what follows is not read.
+    /// Whether Postgres's end-of-data mark (`\.`) was seen, or the end of the part: what follows is not read.
     pub fn ended(&self) -> bool {
         self.ended
     }
@@ -169,7 +215,7 @@ impl RowParser {
     /// column, and the reason is returned.
     pub(super) fn push_record(&mut self, record: &[u8]) -> Result<Option<String>> {
         let parsed = match self.options.format {
-            TextFormat::JsonLines => self.json_whole(record.trim_ascii()),
+            TextFormat::JsonLines | TextFormat::Json(_) => self.json_whole(record.trim_ascii()),
             _ => self.delimited_whole(record.strip_suffix(b"\n").unwrap_or(record)),
         };
         let reason = parsed.err().map(|fault| {
@@ -183,18 +229,14 @@ impl RowParser {
         Ok(reason)
     }
 
-    fn json_whole(&mut self, record: &[u8]) -> Result<(), Fault> {
-        if record.is_empty() { Err(Fault::row(record, "the record is empty")) } else { self.json_row(record) }
-    }
-
     fn delimited_whole(&mut self, record: &[u8]) -> Result<(), Fault> {
         let mut fields = std::mem::take(&mut self.fields);
         let parsed = match records::next_record(record, true, &self.dialect, &mut fields) {
-            Step::Record { .. } if self.is_blank(&fields) => Err(Fault::row(record, "the record is empty")),
-            Step::Record { bytes, .. } if bytes == record.len() => self.delimited_row(record, &fields),
-            Step::Record { .. } => Err(Fault::row(record, "the record holds more than one row")),
-            Step::Broken { reason, .. } => Err(Fault::row(record, reason)),
-            Step::More => Err(Fault::row(record, "the record is not whole")),
+            Step::Record { .. } if self.is_blank(&fields) => Err(Fault::row(1211, record, "the record is empty")),
+            Step::Record { bytes, .. } if bytes == record.len() => self.delimited_row(record, &fields, false),
+            Step::Record { .. } => Err(Fault::row(1216, record, "the record holds more than one row")),
+            Step::Broken { reason, .. } => Err(Fault::row(1216, record, reason)),
+            Step::More => Err(Fault::row(1216, record, "the record is not whole")),
         };
         self.fields = fields;
         parsed
@@ -214,20 +256,32 @@ impl RowParser {
         if !self.started {
             self.started = true;
             at = if input.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+            self.at += at as u64;
         }
+        self.utf8_until = match std::str::from_utf8(input) {
+            Ok(_) => input.len(),
+            Err(error) => error.valid_up_to(),
+        };
         while at < input.len() && !self.ended {
             let rest = input.get(at..).unwrap_or_default();
             let used = if self.skip_lines > 0 {
                 self.skip_line(rest, last)
-            } else if matches!(self.options.format, TextFormat::JsonLines) {
-                self.json_record(rest, last)?
             } else {
-                self.delimited_record(rest, last)?
+                // What the check of the whole input has said holds for a record before that place.
+                let utf8 = self.utf8_until.saturating_sub(at);
+                match self.options.format {
+                    TextFormat::JsonLines => self.json_line(rest, last)?,
+                    TextFormat::Json(_) => self.json_value(rest, last)?,
+                    TextFormat::Fixed(_) => self.fixed_record(rest, last, utf8)?,
+                    _ => self.delimited_record(rest, last, utf8)?,
+                }
             };
             if used == 0 {
                 return Ok(at);
             }
             at += used;
+            self.at += used as u64;
+            self.ended |= self.at >= self.end;
         }
         Ok(if self.ended { input.len() } else { at })
     }
@@ -241,13 +295,19 @@ impl RowParser {
         used
     }
 
-    fn delimited_record(&mut self, rest: &[u8], last: bool) -> Result<usize> {
+    fn delimited_record(&mut self, rest: &[u8], last: bool, utf8: usize) -> Result<usize> {
         let mut fields = std::mem::take(&mut self.fields);
         let step = records::next_record(rest, last, &self.dialect, &mut fields);
         let used = match step {
             Step::More => 0,
             Step::Broken { bytes, lines, reason } => {
-                self.fault(Fault::row(rest.get(..bytes).unwrap_or_default(), reason))?;
+                let row = rest.get(..bytes).unwrap_or_default();
+                let reason = if self.options.rules.redshift && self.dialect.quote.is_some() {
+                    format!("Invalid quote formatting for CSV: {reason}")
+                } else {
+                    reason.to_string()
+                };
+                self.fault(Fault::row(1216, row, reason), row)?;
                 self.line += lines;
                 bytes
             }
@@ -255,12 +315,8 @@ impl RowParser {
                 let record = rest.get(..bytes).unwrap_or_default();
                 if self.dialect.postgres && record.trim_ascii_end() == b"\\." {
                     self.ended = true;
-                } else if !self.is_blank(&fields) {
-                    if let Err(fault) = self.delimited_row(record, &fields) {
-                        self.fault(fault)?;
-                    } else {
-                        self.row_done(bytes)?;
-                    }
+                } else {
+                    self.row(record, &fields, bytes <= utf8)?;
                 }
                 self.line += lines;
                 bytes
@@ -270,41 +326,84 @@ impl RowParser {
         Ok(used)
     }
 
-    /// An empty line is no row, unless it is the one empty value of a one-column file.
-    fn is_blank(&self, fields: &[Field]) -> bool {
-        let empty = fields.len() == 1 && fields.iter().all(|f| f.start == f.end && !f.quoted);
-        empty && self.names.len() > 1 && !self.dialect.postgres
+    /// A line of columns of fixed widths.
+    fn fixed_record(&mut self, rest: &[u8], last: bool, utf8: usize) -> Result<usize> {
+        let used = line_bytes(rest, last);
+        let record = rest.get(..used).unwrap_or_default();
+        let line = record.strip_suffix(b"\n").unwrap_or(record);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if used > 0 {
+            let mut fields = std::mem::take(&mut self.fields);
+            if let TextFormat::Fixed(widths) = &self.options.format {
+                records::fixed_widths(line, widths, &mut fields);
+            }
+            self.row(record, &fields, used <= utf8)?;
+            self.fields = fields;
+            self.line += 1;
+        }
+        Ok(used)
     }
 
-    fn delimited_row(&mut self, record: &[u8], fields: &[Field]) -> Result<(), Fault> {
-        self.check_width(record, fields)?;
-        for (at, column) in &mut self.columns {
-            let Some(field) = fields.get(*at).copied() else {
-                push_null(column, b"")?;
-                continue;
-            };
-            let raw = record.get(field.start..field.end).unwrap_or_default();
-            // NULL is told before escapes are undone: `\N` is NULL, `\\N` is text.
-            let is_null = !field.quoted && self.options.null.as_deref().is_some_and(|null| null.as_bytes() == raw);
-            let empty_null = raw.is_empty()
-                && !field.quoted
-                && (self.options.empty_as_null || (!column.holds_empty() && !self.dialect.postgres));
-            if is_null || empty_null {
-                push_null(column, raw)?;
-                continue;
+    /// A row that has been cut into fields, if it is one.
+    fn row(&mut self, record: &[u8], fields: &[Field], utf8: bool) -> Result<()> {
+        if self.is_blank(fields) {
+            if self.options.ignore_blank_lines {
+                return Ok(());
             }
-            let text = records::text(record, field, &self.dialect, &mut self.scratch);
-            column.push(text).map_err(|bad| Fault::value(column, text, bad))?;
+            return self.fault(Fault::row(1211, record, "Input line contained no data"), record);
+        }
+        match self.delimited_row(record, fields, utf8) {
+            Ok(()) => self.row_done(record.len()),
+            Err(fault) => self.fault(fault, record),
+        }
+    }
+
+    /// An empty line is no row, unless it is the one empty value of a one-column file.
+    fn is_blank(&self, fields: &[Field]) -> bool {
+        let empty = fields.len() <= 1 && fields.iter().all(|f| f.start == f.end && !f.quoted);
+        empty && (self.names.len() > 1 || fields.is_empty()) && !self.dialect.postgres
+    }
+
+    fn delimited_row(&mut self, record: &[u8], fields: &[Field], utf8: bool) -> Result<(), Fault> {
+        self.check_width(record, fields)?;
+        let (options, dialect) = (&self.options, &self.dialect);
+        for (nth, (at, column)) in self.columns.iter_mut().enumerate() {
+            let missing = Field { start: 0, end: 0, quoted: false, escaped: false };
+            let field = fields.get(*at).copied().unwrap_or(missing);
+            let pushed = push_field(column, record, field, options, dialect, utf8, &mut self.scratch);
+            if let Err((bad, raw)) = pushed {
+                let fault = Fault::value(column, &raw, bad);
+                let told = options.rules.redshift;
+                let values = if told { parsed(&self.names, options, record, fields, nth) } else { Vec::new() };
+                return Err(fault.with_fields(values));
+            }
+        }
+        if options.rules.invalid_char.is_some() {
+            self.note_replaced(record);
         }
         Ok(())
     }
 
+    fn note_replaced(&mut self, record: &[u8]) {
+        for (_, column) in &mut self.columns {
+            if column.take_replaced() && self.replaced.len() < REPLACED_KEPT_MAX {
+                let raw_line = String::from_utf8_lossy(record.trim_ascii_end()).chars().take(1024).collect();
+                self.replaced.push(Replaced { line: self.line, column: column.name().to_string(), raw_line });
+            }
+        }
+    }
+
     fn check_width(&self, record: &[u8], fields: &[Field]) -> Result<(), Fault> {
         let (found, wanted) = (fields.len(), self.names.len());
+        let redshift = self.options.rules.redshift;
         if found < wanted && !self.options.fill_missing {
+            if redshift {
+                let code = if found <= 1 { 1214 } else { 1203 };
+                return Err(Fault::row(code, record, "Delimiter not found"));
+            }
             let missing = self.names.get(found).map_or("", String::as_str);
             let reason = format!("missing data for column \"{missing}\": {found} fields where {wanted} are expected");
-            return Err(Fault::row(record, reason));
+            return Err(Fault::row(1203, record, reason));
         }
         // Unquoted files often end each line with a delimiter; Redshift takes that, and so do we.
         let trailing = found == wanted + 1
@@ -312,49 +411,12 @@ impl RowParser {
             && !self.dialect.postgres
             && fields.last().is_some_and(|f| f.start == f.end);
         if found > wanted && !trailing && !self.options.ignore_extra {
+            if redshift {
+                return Err(Fault::row(1202, record, "Extra column(s) found"));
+            }
             let reason =
                 format!("extra data after the last expected column: {found} fields where {wanted} are expected");
-            return Err(Fault::row(record, reason));
-        }
-        Ok(())
-    }
-
-    fn json_record(&mut self, rest: &[u8], last: bool) -> Result<usize> {
-        let used = line_bytes(rest, last);
-        let line = rest.get(..used).unwrap_or_default().trim_ascii();
-        if !line.is_empty() {
-            match self.json_row(line) {
-                Ok(()) => self.row_done(used)?,
-                Err(fault) => self.fault(fault)?,
-            }
-        }
-        self.line += u64::from(used > 0);
-        Ok(used)
-    }
-
-    fn json_row(&mut self, line: &[u8]) -> Result<(), Fault> {
-        if line.starts_with(b"[") {
-            return Err(Fault::row(line, "a JSON file here holds one JSON object per line, not an array"));
-        }
-        let text =
-            std::str::from_utf8(line).map_err(|_| Fault::row(line, "invalid byte sequence for encoding UTF8"))?;
-        let members = Members::read(text, &self.names).map_err(|e| Fault::row(line, format!("invalid JSON: {e}")))?;
-        for (at, column) in &mut self.columns {
-            let raw = members.found.get(*at).copied().flatten().map_or("null", |raw| raw.get());
-            if column.takes_json() && raw != "null" {
-                column.push(raw.as_bytes()).map_err(|bad| Fault::value(column, raw.as_bytes(), bad))?;
-                continue;
-            }
-            let text = scalar_text(raw).map_err(|e| Fault::row(line, format!("invalid JSON: {e}")))?;
-            let null = self.options.null.as_deref();
-            match text.filter(|text| null != Some(text.as_ref())) {
-                None => push_null(column, raw.as_bytes())?,
-                Some(text) if text.is_empty() && !column.holds_empty() => push_null(column, b"")?,
-                Some(text) => {
-                    let text = if raw.starts_with('"') { text } else { column.json_number(text) };
-                    column.push(text.as_bytes()).map_err(|bad| Fault::value(column, text.as_bytes(), bad))?;
-                }
-            }
+            return Err(Fault::row(1202, record, reason));
         }
         Ok(())
     }
@@ -365,17 +427,18 @@ impl RowParser {
         if self.rows >= self.options.batch_rows || self.batch_bytes >= BATCH_BYTES_MAX { self.flush() } else { Ok(()) }
     }
 
-    fn fault(&mut self, fault: Fault) -> Result<()> {
+    fn fault(&mut self, fault: Fault, row: &[u8]) -> Result<()> {
         for (_, column) in &mut self.columns {
             column.truncate(self.rows);
         }
-        let error = LoadError::new(&self.file, self.line, fault.column, &fault.raw, fault.reason, fault.kind);
+        let error = fault.at(&self.file, self.line, row);
         self.error_count += 1;
-        if self.error_count > self.options.max_errors {
-            return Err(error.to_error());
+        let ends = self.error_count > self.options.max_errors;
+        let told = ends.then(|| error.to_error());
+        if self.errors.len() < ERRORS_KEPT_MAX {
+            self.errors.push(error);
         }
-        self.errors.push(error);
-        Ok(())
+        told.map_or(Ok(()), Err)
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -393,19 +456,9 @@ impl RowParser {
     }
 }
 
-fn push_null(column: &mut ColumnBuilder, raw: &[u8]) -> Result<(), Fault> {
-    if column.nullable() {
-        column.push_null();
-        return Ok(());
-    }
-    let reason = format!("null value in column \"{}\" violates not-null constraint", column.name());
-    let name = Some(column.name().to_string());
-    Err(Fault { column: name, raw: raw.to_vec(), reason, kind: Kind::NotNullViolation })
-}
-
 /// Bytes up to and with the line end; 0 when the line is not whole yet.
 fn line_bytes(rest: &[u8], last: bool) -> usize {
-    match rest.iter().position(|&b| b == b'\n') {
+    match memchr(b'\n', rest) {
         Some(at) => at + 1,
         None if last => rest.len(),
         None => 0,

@@ -11,10 +11,21 @@ pub(super) enum Bad {
     Range,
     /// It is not UTF-8.
     Encoding,
+    /// It is longer than the column.
+    Long,
+    /// It holds a character of several bytes where none may be.
+    Multibyte,
+    /// It holds a NUL beside other characters.
+    Nul,
+    /// It is NULL where none may be.
+    Null,
 }
 
-const MICROS_PER_SECOND: i64 = 1_000_000;
+pub(super) const MICROS_PER_SECOND: i64 = 1_000_000;
+const DIGITS_OF_64_BITS: usize = 18;
 const SECONDS_PER_DAY: i64 = 86_400;
+/// Days from 0000-03-01 to 1970-01-01.
+const DAYS_TO_EPOCH: i32 = 719_468;
 /// Days from 0001-01-01 (chrono's day 1) to 1970-01-01.
 const EPOCH_FROM_CE_DAYS: i32 = 719_163;
 
@@ -37,6 +48,10 @@ pub(super) fn integer(text: &[u8]) -> Result<i64, Bad> {
     if digits.is_empty() {
         return Err(Bad::Syntax);
     }
+    if digits.len() <= DIGITS_OF_64_BITS {
+        let value = small(digits)?;
+        return Ok(if negative { -value } else { value });
+    }
     let mut value: i64 = 0;
     for &byte in digits {
         let digit = byte.wrapping_sub(b'0');
@@ -47,6 +62,19 @@ pub(super) fn integer(text: &[u8]) -> Result<i64, Bad> {
         value = value.checked_mul(10).and_then(|v| v.checked_sub(i64::from(digit))).ok_or(Bad::Range)?;
     }
     if negative { Ok(value) } else { value.checked_neg().ok_or(Bad::Range) }
+}
+
+/// Digits that cannot overflow 64 bits.
+fn small(digits: &[u8]) -> Result<i64, Bad> {
+    let mut value: i64 = 0;
+    for &byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return Err(Bad::Syntax);
+        }
+        value = value * 10 + i64::from(digit);
+    }
+    Ok(value)
 }
 
 fn sign(text: &[u8]) -> (bool, &[u8]) {
@@ -72,9 +100,12 @@ pub(super) fn real(text: &[u8]) -> Result<f32, Bad> {
     if value.is_infinite() && wide.is_finite() { Err(Bad::Range) } else { Ok(value) }
 }
 
-/// A decimal as its digits times ten to the scale; what is beyond the scale is rounded, half away from zero.
-pub(super) fn decimal(text: &[u8], precision: u8, scale: i8) -> Result<i128, Bad> {
+/// A decimal as its digits times ten to the scale; what is beyond the scale is cut, or rounded half away from zero.
+pub(super) fn decimal(text: &[u8], precision: u8, scale: i8, round: bool) -> Result<i128, Bad> {
     let (negative, rest) = sign(text.trim_ascii());
+    if let Some(value) = plain_decimal(rest, precision, scale) {
+        return Ok(i128::from(if negative { -value } else { value }));
+    }
     let (mantissa, exponent) = match rest.iter().position(|b| matches!(b, b'e' | b'E')) {
         Some(at) => (&rest[..at], integer(&rest[at + 1..])?),
         None => (rest, 0),
@@ -96,7 +127,7 @@ pub(super) fn decimal(text: &[u8], precision: u8, scale: i8) -> Result<i128, Bad
         if (digits as i64) < keep {
             value = value.checked_mul(10).and_then(|v| v.checked_add(i128::from(digit))).ok_or(Bad::Range)?;
         } else if digits as i64 == keep {
-            round_up = digit >= 5;
+            round_up = round && digit >= 5;
         }
         digits += 1;
     }
@@ -114,14 +145,63 @@ pub(super) fn decimal(text: &[u8], precision: u8, scale: i8) -> Result<i128, Bad
     Ok(if negative { -value } else { value })
 }
 
+/// The common case: digits and perhaps a point, no more than the type has and fit for 64 bits.
+fn plain_decimal(text: &[u8], precision: u8, scale: i8) -> Option<i64> {
+    let scale = usize::try_from(scale).ok()?;
+    let point = memchr::memchr(b'.', text);
+    let (whole, fraction) = match point {
+        Some(at) => (text.get(..at)?, text.get(at + 1..)?),
+        None => (text, &[][..]),
+    };
+    let most = usize::from(precision).min(DIGITS_OF_64_BITS);
+    if whole.is_empty() || fraction.len() > scale || whole.len() + scale > most {
+        return None;
+    }
+    let missing = POWERS_OF_TEN.get(scale - fraction.len())?;
+    let behind = POWERS_OF_TEN.get(scale)?;
+    Some(small(whole).ok()? * behind + small(fraction).ok()? * missing)
+}
+
+const POWERS_OF_TEN: [i64; DIGITS_OF_64_BITS + 1] = {
+    let mut powers = [1; DIGITS_OF_64_BITS + 1];
+    let mut at = 1;
+    while at < powers.len() {
+        powers[at] = powers[at - 1] * 10;
+        at += 1;
+    }
+    powers
+};
+
 /// Days since 1970: `YYYY-MM-DD`, `YYYY/MM/DD`, `YYYYMMDD`; a time behind the date is passed over.
 pub(super) fn date(text: &[u8]) -> Result<i32, Bad> {
     let text = text.trim_ascii();
+    if let Some(days) = iso_date(text) {
+        return Ok(days);
+    }
     let (days, rest) = leading_date(text)?;
     if rest.is_empty() {
         return Ok(days);
     }
     timestamp(text, false).map(|_| days)
+}
+
+/// The common case `YYYY-MM-DD`, without a detour over a calendar.
+fn iso_date(text: &[u8]) -> Option<i32> {
+    let &[a, b, c, d, b'-', e, f, b'-', g, h] = text else { return None };
+    let digits = [a, b, c, d, e, f, g, h].map(|byte| i32::from(byte.wrapping_sub(b'0')));
+    if digits.iter().any(|digit| *digit > 9) {
+        return None;
+    }
+    let [a, b, c, d, e, f, g, h] = digits;
+    let (year, month, day) = (a * 1000 + b * 100 + c * 10 + d, e * 10 + f, g * 10 + h);
+    // Days that every month has; the others go by the calendar.
+    if year == 0 || !(1..=12).contains(&month) || !(1..=28).contains(&day) {
+        return None;
+    }
+    // Years that begin with March: the leap day is their last.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let leaps = year / 4 - year / 100 + year / 400;
+    Some(year * 365 + leaps + (153 * month + 2) / 5 + day - 1 - DAYS_TO_EPOCH)
 }
 
 fn leading_date(text: &[u8]) -> Result<(i32, &[u8]), Bad> {
@@ -141,7 +221,7 @@ fn leading_date(text: &[u8]) -> Result<(i32, &[u8]), Bad> {
     Ok((days(year, month, day)?, rest))
 }
 
-fn days(year: i64, month: i64, day: i64) -> Result<i32, Bad> {
+pub(super) fn days(year: i64, month: i64, day: i64) -> Result<i32, Bad> {
     let date = i32::try_from(year).ok().and_then(|y| NaiveDate::from_ymd_opt(y, month as u32, day as u32));
     date.map(|d| chrono::Datelike::num_days_from_ce(&d) - EPOCH_FROM_CE_DAYS).ok_or(Bad::Range)
 }
@@ -180,7 +260,7 @@ fn leading_time(text: &[u8]) -> Result<(i64, &[u8]), Bad> {
 }
 
 /// What stands behind the point, rounded to microseconds.
-fn fraction_micros(text: &[u8]) -> Result<(i64, &[u8]), Bad> {
+pub(super) fn fraction_micros(text: &[u8]) -> Result<(i64, &[u8]), Bad> {
     let count = text.iter().take_while(|b| b.is_ascii_digit()).count();
     let digit = |at: usize| if at < count { i64::from(text[at] - b'0') } else { 0 };
     let micros = (0..6).fold(0, |sum, at| sum * 10 + digit(at)) + i64::from(digit(6) >= 5);
@@ -203,7 +283,7 @@ pub(super) fn timestamp(text: &[u8], zoned: bool) -> Result<i64, Bad> {
 }
 
 /// Seconds east of Greenwich: nothing, `Z`, `UTC`, `GMT`, `+hh`, `+hhmm`, `+hh:mm`.
-fn zone(text: &[u8]) -> Result<i64, Bad> {
+pub(super) fn zone(text: &[u8]) -> Result<i64, Bad> {
     if text.is_empty() || [&b"z"[..], b"utc", b"gmt"].iter().any(|name| text.eq_ignore_ascii_case(name)) {
         return Ok(0);
     }
@@ -277,9 +357,13 @@ mod tests {
             ("1.2.3", Err(Bad::Syntax)),
             (".", Err(Bad::Syntax)),
             ("x", Err(Bad::Syntax)),
+            ("123456.7", Ok(12_345_670)),
+            ("123456789.01", Err(Bad::Range)),
+            ("1-", Err(Bad::Syntax)),
         ];
+        assert_eq!(decimal(b"-1.239", 10, 2, false), Ok(-123));
         for (text, expected) in cases {
-            assert_eq!(decimal(text.as_bytes(), 10, 2), expected, "{text}");
+            assert_eq!(decimal(text.as_bytes(), 10, 2, true), expected, "{text}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! What the catalogs show: a plain copy of what one statement sees, taken when it is planned.
 
+use crate::last::LastTold;
+
 /// Everything `pg_catalog` and `information_schema` say of a server, as one session sees it.
 #[derive(Debug, Clone, Default)]
 pub struct PgSnapshot {
@@ -11,6 +13,8 @@ pub struct PgSnapshot {
     pub user_oid: u32,
     /// The session's number.
     pub pid: i32,
+    /// What the session did last.
+    pub last: LastTold,
     /// Schemas in which bare names are looked up.
     pub search_path: Vec<String>,
     /// Schemas; those of the system need not be among them.

@@ -51,6 +51,7 @@ fn snapshot() -> PgSnapshot {
         user: "admin".into(),
         user_oid: 10,
         pid: 7,
+        last: Default::default(),
         search_path: vec!["public".into()],
         schemas: vec![PgSchema { oid: 2200, name: "public".into(), owner: 10 }],
         relations: vec![planes, big],

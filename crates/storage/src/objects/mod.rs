@@ -1,5 +1,6 @@
 //! Object stores: durable local files and S3, found by URL and kept by bucket and access.
 
+mod dynamo;
 mod egress;
 mod error;
 mod local;
@@ -8,6 +9,7 @@ mod s3;
 mod uploads;
 mod url;
 
+pub use self::dynamo::{DynamoPage, DynamoTable};
 pub use self::egress::Egress;
 pub use self::error::object_error;
 pub use local::DurableLocal;

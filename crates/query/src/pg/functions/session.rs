@@ -31,6 +31,11 @@ pub const FUNCTIONS: &[Definition] = &[
     Definition::strict("inet_client_port", 0..=0, "int4", nothing),
     Definition::strict("inet_server_addr", 0..=0, "inet", nothing),
     Definition::strict("inet_server_port", 0..=0, "int4", nothing),
+    Definition::strict("pg_last_copy_id", 0..=0, "int8", |s, _| Ok(s.last.copy_id.into())),
+    Definition::strict("pg_last_copy_count", 0..=0, "int8", |s, _| Ok(s.last.copy_count.into())),
+    Definition::strict("pg_last_unload_id", 0..=0, "int8", |s, _| Ok(s.last.unload_id.into())),
+    Definition::strict("pg_last_unload_count", 0..=0, "int8", |s, _| Ok(s.last.unload_count.into())),
+    Definition::strict("pg_last_query_id", 0..=0, "int8", |s, _| Ok(s.last.query_id.into())),
     // There are no advisory locks, so none is left to give up.
     Definition::strict("pg_advisory_unlock_all", 0..=0, "text", |_, _| Ok("".into())),
 ];

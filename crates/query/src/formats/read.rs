@@ -1,0 +1,105 @@
+//! The bytes of an object, in order, some read ahead: of all of it, or of a part that begins with a line.
+
+use super::compress::Compression;
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use memchr::memchr;
+use object_store::path::Path;
+use object_store::{GetOptions, GetRange, ObjectStore};
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Bytes of one request.
+const REQUEST_BYTES: u64 = 4 << 20;
+/// Requests at one time: one is read while another is on its way.
+const REQUESTS_MAX: usize = 2;
+
+/// Bytes as they come.
+pub type ByteStream = BoxStream<'static, io::Result<Bytes>>;
+
+/// The bytes of a range of an object. One that has changed since it had this ETag is an error, and so is a short answer.
+pub fn read_range(store: &Arc<dyn ObjectStore>, path: &Path, range: Range<u64>, etag: Option<String>) -> ByteStream {
+    let (store, path) = (Arc::clone(store), path.clone());
+    let starts = (range.start..range.end).step_by(REQUEST_BYTES as usize);
+    let requests = starts.map(move |start| {
+        let (store, path, etag) = (Arc::clone(&store), path.clone(), etag.clone());
+        let end = (start + REQUEST_BYTES).min(range.end);
+        async move {
+            let options =
+                GetOptions { range: Some(GetRange::Bounded(start..end)), if_match: etag, ..GetOptions::default() };
+            let bytes = store.get_opts(&path, options).await.map_err(io::Error::from)?.bytes().await;
+            let bytes = bytes.map_err(io::Error::from)?;
+            match bytes.len() as u64 == end - start {
+                true => Ok(bytes),
+                false => {
+                    Err(io::Error::other(format!("{} bytes came where {} were asked for", bytes.len(), end - start)))
+                }
+            }
+        }
+    });
+    stream::iter(requests).buffered(REQUESTS_MAX).boxed()
+}
+
+/// The stream from its first line on, and where in the file that begins. The stream begins one byte before `start`: when
+/// that one ends a line, the line behind it is the first. None: no line begins in it.
+pub async fn from_first_line(mut bytes: ByteStream, start: u64) -> io::Result<Option<(u64, ByteStream)>> {
+    let mut at = start - 1;
+    while let Some(chunk) = bytes.next().await {
+        let chunk = chunk?;
+        if let Some(newline) = memchr(b'\n', &chunk) {
+            let rest = chunk.slice(newline + 1..);
+            let first = stream::iter((!rest.is_empty()).then_some(Ok(rest)));
+            return Ok(Some((at + newline as u64 + 1, first.chain(bytes).boxed())));
+        }
+        at += chunk.len() as u64;
+    }
+    Ok(None)
+}
+
+/// The compression that the first bytes tell, beside the whole stream.
+pub async fn sniff(mut bytes: ByteStream) -> io::Result<(Compression, ByteStream)> {
+    let Some(first) = bytes.next().await.transpose()? else { return Ok((Compression::None, bytes)) };
+    let compression = Compression::of_magic(&first);
+    Ok((compression, stream::iter([Ok(first)]).chain(bytes).boxed()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::TryStreamExt;
+
+    fn chunks(texts: &'static [&'static str]) -> ByteStream {
+        stream::iter(texts.iter().map(|text| Ok(Bytes::from_static(text.as_bytes())))).boxed()
+    }
+
+    #[tokio::test]
+    async fn a_part_begins_with_a_line() {
+        let cases: [(&[&str], Option<(u64, &str)>); 4] = [
+            (&["\nab\n", "c"], Some((10, "ab\nc"))),
+            (&["xa", "b\n", "c\n"], Some((13, "c\n"))),
+            (&["xab\n"], Some((13, ""))),
+            (&["xab"], None),
+        ];
+        for (texts, expected) in cases {
+            let found = from_first_line(chunks(texts), 10).await.unwrap();
+            let found = match found {
+                Some((at, rest)) => Some((at, rest.try_collect::<Vec<_>>().await.unwrap().concat())),
+                None => None,
+            };
+            assert_eq!(found, expected.map(|(at, text)| (at, text.as_bytes().to_vec())), "{texts:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn compression_is_told_by_the_first_bytes() {
+        let gzip = stream::iter([Ok(Bytes::from_static(b"\x1f\x8b\x08"))]).boxed();
+        assert_eq!(sniff(gzip).await.unwrap().0, Compression::Gzip);
+        let (plain, bytes) = sniff(chunks(&["a,b\n"])).await.unwrap();
+        assert_eq!(
+            (plain, bytes.try_collect::<Vec<_>>().await.unwrap().concat()),
+            (Compression::None, b"a,b\n".to_vec())
+        );
+    }
+}
