@@ -432,7 +432,7 @@ fn unload_is_cut_into_chunks_that_survive_their_nodes() {
         assert_eq!(unloaded(&folder.join("by_kind")).len(), 7);
         assert_eq!(unloaded(&folder.join("by_kind/kind=3")).len(), names.len() - 1);
         client.batch_execute(&unload("one", "PARALLEL OFF")).await.unwrap();
-        assert_eq!(unloaded(&folder.join("one")), ["0000_part_00.parquet"]);
+        assert_eq!(unloaded(&folder.join("one")), ["000.parquet"]);
 
         // Both workers fail while it runs; what they had begun is written again under the same names.
         let writing = tokio::spawn({
