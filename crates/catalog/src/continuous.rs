@@ -42,6 +42,12 @@ pub struct ContinuousSpec {
     /// The windows that it groups by; None: each record gives its rows at once.
     #[serde(default)]
     pub window: Option<Window>,
+    /// Of a view over tables: what it reads; `source` is the first of them. Empty: it reads a stream.
+    #[serde(default)]
+    pub tables: Vec<Oid>,
+    /// Of a view over tables: whether added rows alone can keep it up.
+    #[serde(default)]
+    pub incremental: bool,
 }
 
 /// Windows over event time.
@@ -91,6 +97,34 @@ pub struct ContinuousState {
     /// When it last wrote, in milliseconds of the Unix epoch.
     #[serde(default)]
     pub written_ms: i64,
+    /// Of a view over tables: by table, what of it is in the view.
+    #[serde(default)]
+    pub seen: BTreeMap<Oid, Seen>,
+    /// Of a view over tables: the last refreshes, oldest first.
+    #[serde(default)]
+    pub refreshes: Vec<Refreshed>,
+}
+
+/// How much of a table a view holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// The last frame of the log that it was made of.
+    pub position: u64,
+    /// Rows that the table had then.
+    pub rows: u64,
+}
+
+/// A refresh that has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refreshed {
+    /// When it began, in milliseconds of the Unix epoch.
+    pub begun_ms: i64,
+    /// When it ended, in milliseconds of the Unix epoch.
+    pub ended_ms: i64,
+    /// By AUTO REFRESH, not by a statement.
+    pub auto: bool,
+    /// What it did, in Redshift's words.
+    pub status: String,
 }
 
 /// A record that came after its windows had closed.

@@ -44,7 +44,7 @@ pub use batch::{
 };
 pub use catalog::{Catalog, Receipt};
 pub use change::{AddedRows, Append, Appended, Change};
-pub use continuous::{ContinuousQuery, ContinuousSpec, ContinuousState, LateRecord, Window};
+pub use continuous::{ContinuousQuery, ContinuousSpec, ContinuousState, LateRecord, Refreshed, Seen, Window};
 pub use copy_job::{CopiedObject, CopyJob};
 pub use counters::{Counter, Counters};
 pub use encoding::Encoding;

@@ -4,7 +4,9 @@ use crate::aggregate::Aggregation;
 use crate::event;
 use crate::input::{self, Ahead, Columns, Parts};
 use crate::open::Open;
+use crate::refresh::Done;
 use crate::state::{Progress, advanced, failed};
+use crate::tables::{News, news};
 use arrow::array::RecordBatch;
 use datafusion::common::DFSchema;
 use datafusion::execution::SendableRecordBatchStream;
@@ -91,11 +93,15 @@ impl Continuous {
         Continuous(Arc::new(Inner { engine, turns: Turns::default(), live: Mutex::default() }))
     }
 
-    fn catalog(&self) -> &Catalog {
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    pub(crate) fn catalog(&self) -> &Catalog {
         self.0.engine.catalog()
     }
 
-    fn now_ms(&self) -> i64 {
+    pub(crate) fn now_ms(&self) -> i64 {
         self.0.engine.clock().now_ms()
     }
 
@@ -119,6 +125,9 @@ impl Continuous {
             self.0.live.lock().retain(|oid, _| state.object(*oid).is_some());
             let mut next_ms = now_ms.saturating_add(LOOK_MAX_MS);
             for query in state.all::<ContinuousQuery>().filter(|query| query.spec.auto && !query.state.stopped) {
+                if !query.spec.tables.is_empty() && news(&state, query) == News::None {
+                    continue;
+                }
                 let wait_ms = if query.spec.window.is_some() { WINDOWS_LOOK_MS } else { LOOK_MAX_MS };
                 next_ms = next_ms.min(now_ms.saturating_add(wait_ms));
                 let Some(mut turn) = self.0.turns.try_take(query.oid) else { continue };
@@ -136,7 +145,7 @@ impl Continuous {
     }
 
     /// REFRESH: returns when everything up to now has had its part.
-    pub async fn refresh(&self, oid: Oid) -> Result<()> {
+    pub async fn refresh(&self, oid: Oid) -> Result<Done> {
         let own = self.clone();
         let refreshed = tokio::spawn(async move {
             let mut turn = own.0.turns.wait(oid).await;
@@ -146,24 +155,29 @@ impl Continuous {
     }
 
     /// Takes batches until nothing waits, and notes how it went.
-    async fn catch_up(&self, oid: Oid, turn: &mut Turn, frame: bool) -> Result<()> {
+    async fn catch_up(&self, oid: Oid, turn: &mut Turn, frame: bool) -> Result<Done> {
         let failure = turn.after_failure(self.now_ms());
         // Should it break off, it is not tried again at once.
         turn.not_before_ms = failure.not_before_ms;
         let mut live = self.0.live.lock().remove(&oid);
-        let caught_up = self.batches(oid, &mut live, frame).await;
+        let over_tables =
+            self.catalog().state().get::<ContinuousQuery>(oid).is_some_and(|query| !query.spec.tables.is_empty());
+        let caught_up = match over_tables {
+            true => self.refresh_tables(oid, !frame).await,
+            false => self.batches(oid, &mut live, frame).await.map(|()| Done::CaughtUp),
+        };
         match caught_up {
-            Ok(()) => {
+            Ok(done) => {
                 **turn = Default::default();
                 if let Some(live) = live {
                     self.0.live.lock().insert(oid, live);
                 }
-                Ok(())
+                Ok(done)
             }
             Err(error) => {
                 **turn = failure;
                 let state = self.catalog().state();
-                let Some(query) = state.get::<ContinuousQuery>(oid) else { return Ok(()) };
+                let Some(query) = state.get::<ContinuousQuery>(oid) else { return Ok(Done::UpToDate) };
                 tracing::warn!(query = %query.name, %error, "a continuous query failed and is tried again");
                 // What cannot be told now is told with the next failure.
                 self.catalog().advance(oid, &[], |query| failed(query, error.message())).await.ok();
@@ -267,7 +281,7 @@ impl Continuous {
         }
     }
 
-    fn scope(&self, state: &Arc<State>, query: &ContinuousQuery) -> Scope {
+    pub(crate) fn scope(&self, state: &Arc<State>, query: &ContinuousQuery) -> Scope {
         let own = self.0.engine.system_scope(Arc::clone(state));
         Scope { search_path: query.spec.search_path.clone(), ..own }
     }
@@ -448,7 +462,8 @@ fn mark(
     Ok(())
 }
 
-fn sink(engine: &Engine, state: &State, target: &Relation) -> Result<Box<dyn TableSink>> {
+/// Takes rows for a table or a stream.
+pub fn sink(engine: &Engine, state: &State, target: &Relation) -> Result<Box<dyn TableSink>> {
     let none = || Error::new(Kind::WrongObjectType, format!("\"{}\" takes no rows", target.name));
     tidegate_query::sink_of(engine, state, target)?.ok_or_else(none)
 }

@@ -1,5 +1,8 @@
 //! Continuous queries: materialized views over streams and pumps, exact across a kill.
 //!
+//! A materialized view over tables is one, too: a commit to a table is its stream. `tables` says what of its query can be kept
+//! up by added rows alone, `refresh` takes them in, or makes the view anew.
+//!
 //! Owns watermarks, windows and micro-batches; what a row is and how it is aggregated is the query engine's, whose own
 //! partial, merging and final operators are used. Refuses what cannot be kept up record by record (sorting, limits, groups
 //! without windows).
@@ -13,16 +16,20 @@
 //! 5. `service`: statements; `view`: `tidegate.continuous_queries` and `tidegate.late_records`.
 //!
 //! What open windows hold is a cache of the log: after a restart it is made again from the records they came of, so it is
-//! stored once. Specified by `tests/slt/continuous`.
+//! stored once. Specified by `tests/slt/continuous` and
+//! `tests/slt/warehouse/materialized_views.slt`.
 
 mod aggregate;
 mod engine;
 mod event;
 mod input;
+mod mv_view;
 mod open;
+mod refresh;
 mod service;
 mod spec;
 mod state;
+mod tables;
 mod view;
 
 pub use engine::Continuous;

@@ -1,8 +1,9 @@
 //! Statements of continuous queries.
 
 use crate::engine::Continuous;
-use crate::state::stopped;
-use crate::{spec, view};
+use crate::state::{automated, stopped};
+use crate::tables::{self, Shape, seen};
+use crate::{mv_view, spec, view};
 use async_trait::async_trait;
 use datafusion::common::ScalarValue;
 use std::collections::BTreeMap;
@@ -11,8 +12,10 @@ use tidegate_catalog::{
 };
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::ObjectName;
-use tidegate_parser::{AlterPump, CreateMaterializedView, CreatePump, DropContinuous, Statement, name_parts};
-use tidegate_query::{Outcome, Service, SystemTable, Work, ddl, insert};
+use tidegate_parser::{
+    AlterMaterializedView, AlterPump, CreateMaterializedView, CreatePump, DropContinuous, Statement, name_parts,
+};
+use tidegate_query::{Notice, Outcome, Service, SystemTable, Work, ddl, insert};
 
 /// Continuous queries of a server, each of which takes a turn whenever records come.
 const QUERIES_MAX: usize = 1000;
@@ -30,9 +33,13 @@ impl ContinuousService {
 
     async fn refresh(&self, work: &mut Work<'_>, name: &ObjectName) -> Result<()> {
         work.refuse_in_block("REFRESH MATERIALIZED VIEW")?;
-        let (query, _) = view_of(work, name)?;
-        self.continuous.refresh(query.oid).await?;
+        let (query, table) = view_of(work, name)?;
+        let done = self.continuous.refresh(query.oid).await?;
         work.see_newest();
+        if !query.spec.tables.is_empty() {
+            let (severity, code) = ("INFO".to_string(), "00000".to_string());
+            work.notices.push(Notice { severity, code, message: done.told(&table.name), hint: None });
+        }
         Ok(())
     }
 }
@@ -42,6 +49,7 @@ impl Service for ContinuousService {
     async fn execute(&self, work: &mut Work<'_>, statement: &Statement, _: &[ScalarValue]) -> Result<Option<Outcome>> {
         match statement {
             Statement::CreateMaterializedView(create) => create_view(work, create).await?,
+            Statement::AlterMaterializedView(alter) => alter_view(work, alter).await?,
             Statement::DropMaterializedView(drop) => drop_view(work, drop).await?,
             Statement::RefreshMaterializedView(name) => self.refresh(work, name).await?,
             Statement::CreatePump(create) => create_pump(work, create).await?,
@@ -53,7 +61,7 @@ impl Service for ContinuousService {
     }
 
     fn system_tables(&self) -> Vec<SystemTable> {
-        view::system_tables(&self.continuous)
+        view::system_tables(&self.continuous).into_iter().chain(mv_view::system_tables()).collect()
     }
 }
 
@@ -75,6 +83,9 @@ async fn create_view(work: &mut Work<'_>, create: &CreateMaterializedView) -> Re
         return Ok(());
     }
     let scope = work.scope.lasting();
+    if let Some(checked) = tables::check(&scope, &what, &create.query, create.auto_refresh).await? {
+        return create_over_tables(work, create, checked, scope.search_path).await;
+    }
     let checked = spec::check(&scope, &what, &create.query).await?;
     let table = format!("CREATE TABLE {} AS SELECT * FROM ({}) AS made WHERE false", create.name, create.query);
     work.perform(&table).await?;
@@ -88,9 +99,56 @@ async fn create_view(work: &mut Work<'_>, create: &CreateMaterializedView) -> Re
         target: target.oid,
         columns: Vec::new(),
         window: checked.window,
+        tables: Vec::new(),
+        incremental: false,
     };
     let query = made(work, work.state().shown(&target), spec)?;
     work.push(vec![Change::put(query)])
+}
+
+/// A view over tables, with the rows that its query gives now.
+async fn create_over_tables(
+    work: &mut Work<'_>,
+    create: &CreateMaterializedView,
+    checked: tables::Checked,
+    search_path: Vec<String>,
+) -> Result<()> {
+    // What the transaction has changed itself gets its place in the log later: then the first refresh makes all anew.
+    let known = work.transaction.is_empty();
+    let seen = if known { seen(work.state(), &checked.tables) } else { BTreeMap::new() };
+    let (name, attributes) = (&create.name, &create.attributes);
+    work.perform(&format!("CREATE TABLE {name} {attributes} AS {}", checked.query)).await?;
+    let target = work.relation(&create.name)?;
+    let spec = ContinuousSpec {
+        view: true,
+        auto: create.auto_refresh,
+        source: checked.tables.first().copied().unwrap_or_default(),
+        query: checked.query,
+        search_path,
+        target: target.oid,
+        columns: Vec::new(),
+        window: None,
+        tables: checked.tables,
+        incremental: checked.shape != Shape::Whole,
+    };
+    let mut query = made(work, work.state().shown(&target), spec)?;
+    query.state.seen = seen;
+    work.push(vec![Change::put(query)])
+}
+
+async fn alter_view(work: &mut Work<'_>, alter: &AlterMaterializedView) -> Result<()> {
+    let (query, _) = view_of(work, &alter.name)?;
+    let what = format!("materialized view {}", alter.name);
+    if alter.auto_refresh && !query.spec.tables.is_empty() {
+        let scope = tidegate_query::Scope { search_path: query.spec.search_path.clone(), ..work.scope.clone() };
+        tables::check(&scope, &what, &query.spec.query, true).await?;
+    }
+    let changes = |work: &Work<'_>| {
+        let step =
+            work.state().get::<ContinuousQuery>(query.oid).and_then(|query| automated(query, alter.auto_refresh));
+        Ok(step.map(Change::put).into_iter().collect())
+    };
+    work.change(&what, changes).await
 }
 
 async fn create_pump(work: &mut Work<'_>, create: &CreatePump) -> Result<()> {
@@ -119,6 +177,8 @@ async fn create_pump(work: &mut Work<'_>, create: &CreatePump) -> Result<()> {
         target: target.oid,
         columns,
         window: checked.window,
+        tables: Vec::new(),
+        incremental: false,
     };
     let query = made(work, create.name.clone(), spec)?;
     work.push(vec![Change::put(query)])
@@ -181,13 +241,20 @@ fn of_table(state: &State, table: Oid) -> Option<&ContinuousQuery> {
 }
 
 async fn drop_view(work: &mut Work<'_>, drop: &DropContinuous) -> Result<()> {
-    let (_, table) = match view_of(work, &drop.name) {
+    let (query, table) = match view_of(work, &drop.name) {
         Err(error) if drop.if_exists && error.kind() == Kind::UndefinedTable => {
             work.notice(format!("materialized view \"{}\" does not exist, skipping", drop.name));
             return Ok(());
         }
         other => other?,
     };
+    let reads = |other: &&ContinuousQuery| {
+        other.oid != query.oid && (other.spec.source == table.oid || other.spec.tables.contains(&table.oid))
+    };
+    if let Some(other) = work.state().all::<ContinuousQuery>().find(reads) {
+        let message = format!("cannot drop materialized view {} because {} depends on it", table.name, other.name);
+        return Err(Error::new(Kind::DependentObjects, message).hint("Drop that first."));
+    }
     let changes = |work: &Work<'_>| Ok(of_table(work.state(), table.oid).map(dropped).into_iter().collect());
     work.change(&format!("materialized view {}", drop.name), changes).await?;
     let table = work.state().relation(table.oid).cloned().unwrap_or(table);

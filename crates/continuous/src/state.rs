@@ -1,8 +1,9 @@
 //! The pure steps of a continuous query.
 
 use crate::event::{LATE_RECORDS_MAX, Late};
+use crate::refresh::Done;
 use std::collections::BTreeMap;
-use tidegate_catalog::{ContinuousQuery, ContinuousState};
+use tidegate_catalog::{ContinuousQuery, ContinuousState, Oid, Refreshed, Seen};
 
 /// What has been read and written since the last frame.
 #[derive(Debug, Default)]
@@ -49,6 +50,38 @@ pub fn advanced(query: &ContinuousQuery, progress: &Progress) -> ContinuousQuery
     next(query, state)
 }
 
+/// A view over tables was refreshed: what it did and saw, the rows that it wrote, when it began and ended.
+pub fn refreshed(
+    query: &ContinuousQuery,
+    done: Done,
+    auto: bool,
+    seen: BTreeMap<Oid, Seen>,
+    rows: u64,
+    (begun_ms, ended_ms): (i64, i64),
+) -> ContinuousQuery {
+    let mut state = ContinuousState { seen, written_ms: ended_ms, ..query.state.clone() };
+    state.reason.clear();
+    state.rows += rows;
+    note(&mut state, Refreshed { begun_ms, ended_ms, auto, status: done.status().to_string() });
+    next(query, state)
+}
+
+/// Refreshes that are remembered of each view.
+const REFRESHES_MAX: usize = 20;
+
+fn note(state: &mut ContinuousState, refreshed: Refreshed) {
+    state.refreshes.push(refreshed);
+    let over = state.refreshes.len().saturating_sub(REFRESHES_MAX);
+    state.refreshes.drain(..over);
+}
+
+/// ALTER MATERIALIZED VIEW … AUTO REFRESH. None: it is so already.
+pub fn automated(query: &ContinuousQuery, auto: bool) -> Option<ContinuousQuery> {
+    let mut altered = next(query, query.state.clone());
+    altered.spec.auto = auto;
+    (query.spec.auto != auto).then_some(altered)
+}
+
 /// A try failed. None: that is known already.
 pub fn failed(query: &ContinuousQuery, reason: &str) -> Option<ContinuousQuery> {
     let state = || ContinuousState { reason: reason.to_string(), ..query.state.clone() };
@@ -76,6 +109,8 @@ mod tests {
             target: 2,
             columns: Vec::new(),
             window: None,
+            tables: Vec::new(),
+            incremental: false,
         };
         ContinuousQuery {
             oid: 3,

@@ -1,4 +1,4 @@
-//! `tidegate.continuous_queries`, and `tidegate.late_records`.
+//! `tidegate.continuous_queries`, and `tidegate.late_records`. Redshift's views of materialized views are in `mv_view`.
 
 use crate::engine::Continuous;
 use arrow::datatypes::DataType;
@@ -48,6 +48,7 @@ fn row(continuous: &Continuous, state: &State, query: &ContinuousQuery) -> Vec<C
     let reason = match () {
         () if !done.reason.is_empty() => done.reason.clone(),
         () if done.stopped => "stopped by ALTER PUMP".to_string(),
+        () if !spec.tables.is_empty() && spec.auto => "waits for changes of its tables".to_string(),
         () if !spec.auto => "waits for REFRESH MATERIALIZED VIEW".to_string(),
         () if behind == 0 && spec.window.is_some() && held.rows > 0 => "windows wait for the watermark".to_string(),
         () if behind == 0 => "waits for records".to_string(),

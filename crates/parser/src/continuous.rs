@@ -1,4 +1,4 @@
-//! Continuous queries: materialized views over streams, and pumps.
+//! Continuous queries: materialized views over streams and tables, and pumps.
 
 use sqlparser::ast::{Ident, ObjectName};
 use sqlparser::tokenizer::Token;
@@ -17,8 +17,19 @@ pub struct CreateMaterializedView {
     pub name: ObjectName,
     /// AUTO REFRESH YES.
     pub auto_refresh: bool,
+    /// How its rows lie: DISTSTYLE, DISTKEY and SORTKEY, as written.
+    pub attributes: String,
     /// The query, as written.
     pub query: String,
+}
+
+/// `ALTER MATERIALIZED VIEW v AUTO REFRESH YES`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AlterMaterializedView {
+    /// The view.
+    pub name: ObjectName,
+    /// AUTO REFRESH YES.
+    pub auto_refresh: bool,
 }
 
 /// `CREATE PUMP p AS INSERT INTO t [(columns)] SELECT STREAM …`.
@@ -58,20 +69,20 @@ impl CreateMaterializedView {
     pub(crate) fn parse(cursor: &mut Cursor) -> Result<Statement> {
         let if_not_exists = cursor.if_not_exists();
         let name = cursor.name()?;
-        let mut auto_refresh = false;
-        // Redshift's; where backups go and how rows lie says nothing here.
+        let (mut auto_refresh, mut attributes) = (false, Vec::new());
         while !cursor.accept(&["AS"]) {
             if cursor.accept(&["AUTO", "REFRESH"]) {
-                auto_refresh = cursor.accept(&["YES"]);
-                if !auto_refresh {
-                    cursor.expect(&["NO"])?;
-                }
+                auto_refresh = yes_or_no(cursor)?;
+            } else if cursor.accept(&["BACKUP"]) {
+                // A snapshot holds all tables.
+                yes_or_no(cursor)?;
             } else {
-                return Err(cursor.unknown_clause("CREATE MATERIALIZED VIEW"));
+                attributes.push(attribute(cursor)?);
             }
         }
-        let query = query(cursor)?;
-        Ok(Statement::CreateMaterializedView(CreateMaterializedView { if_not_exists, name, auto_refresh, query }))
+        let (query, attributes) = (query(cursor)?, attributes.join(" "));
+        let made = CreateMaterializedView { if_not_exists, name, auto_refresh, attributes, query };
+        Ok(Statement::CreateMaterializedView(made))
     }
 }
 
@@ -110,12 +121,47 @@ pub(crate) fn drop_pump(cursor: &mut Cursor) -> Result<Statement> {
 pub(crate) fn drop_view(cursor: &mut Cursor) -> Result<Statement> {
     let if_exists = cursor.if_exists();
     let name = cursor.name()?;
-    cursor.accept(&["RESTRICT"]);
+    if !cursor.accept(&["RESTRICT"]) {
+        cursor.accept(&["CASCADE"]);
+    }
     Ok(Statement::DropMaterializedView(DropContinuous { if_exists, name }))
 }
 
+pub(crate) fn alter_view(cursor: &mut Cursor) -> Result<Statement> {
+    let name = cursor.name()?;
+    cursor.expect(&["AUTO", "REFRESH"])?;
+    Ok(Statement::AlterMaterializedView(AlterMaterializedView { name, auto_refresh: yes_or_no(cursor)? }))
+}
+
+fn yes_or_no(cursor: &mut Cursor) -> Result<bool> {
+    let yes = cursor.accept(&["YES"]);
+    if !yes {
+        cursor.expect(&["NO"])?;
+    }
+    Ok(yes)
+}
+
+/// DISTSTYLE, DISTKEY or SORTKEY, as CREATE TABLE has them.
+fn attribute(cursor: &mut Cursor) -> Result<String> {
+    let from = cursor.index();
+    if cursor.accept(&["DISTSTYLE"]) {
+        cursor.ident()?;
+    } else if cursor.accept(&["DISTKEY"])
+        || cursor.accept(&["SORTKEY"])
+        || cursor.accept(&["COMPOUND", "SORTKEY"])
+        || cursor.accept(&["INTERLEAVED", "SORTKEY"])
+    {
+        cursor.parenthesized(Cursor::ident)?;
+    } else {
+        return Err(cursor.unknown_clause("CREATE MATERIALIZED VIEW"));
+    }
+    Ok(cursor.text_since(from))
+}
+
 pub(crate) fn refresh(cursor: &mut Cursor) -> Result<Statement> {
-    Ok(Statement::RefreshMaterializedView(cursor.name()?))
+    let name = cursor.name()?;
+    cursor.accept(&["RESTRICT"]);
+    Ok(Statement::RefreshMaterializedView(name))
 }
 
 /// The rest of the statement, which must be a query.
@@ -144,6 +190,9 @@ mod tests {
         let sql = "CREATE MATERIALIZED VIEW v AUTO REFRESH YES AS SELECT count(*) FROM TUMBLE(TABLE s, DESCRIPTOR(at), INTERVAL '1 minute') GROUP BY window_start";
         let Statement::CreateMaterializedView(view) = one(sql) else { panic!() };
         assert!(view.auto_refresh && view.query.contains("TUMBLE(TABLE s"), "{view:?}");
+        let sql = "CREATE MATERIALIZED VIEW v BACKUP NO DISTSTYLE KEY DISTKEY(a) SORTKEY(a, b) AS SELECT a, b FROM t";
+        let Statement::CreateMaterializedView(view) = one(sql) else { panic!() };
+        assert_eq!((view.attributes.as_str(), view.auto_refresh), ("DISTSTYLE KEY DISTKEY(a) SORTKEY(a, b)", false));
         let Statement::CreatePump(pump) = one("CREATE PUMP p AS INSERT INTO t (a) SELECT STREAM x FROM s WHERE x > 1")
         else {
             panic!()

@@ -60,7 +60,7 @@ pub use batch::{AlterJobQueue, CreateComputeEnvironment, CreateJobDefinition, Cr
 pub use column::ColumnDef;
 pub use column_option::ColumnAttribute;
 pub use consume::Consume;
-pub use continuous::{AlterPump, CreateMaterializedView, CreatePump, DropContinuous};
+pub use continuous::{AlterMaterializedView, AlterPump, CreateMaterializedView, CreatePump, DropContinuous};
 pub use copy::{Copy, CopyDirection, CopyLocation, CopySubject};
 pub use copy_job::{CopyJobStatement, NewCopyJob};
 pub use copy_options::{Compression, CopyFormat, CopyOptions, CredentialRef, Keys};

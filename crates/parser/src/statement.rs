@@ -9,7 +9,7 @@ use crate::alter_table::AlterTable;
 use crate::batch::{self, AlterJobQueue, CreateComputeEnvironment, CreateJobDefinition, CreateJobQueue, DropName};
 use crate::cluster;
 use crate::consume::Consume;
-use crate::continuous::{self, AlterPump, CreateMaterializedView, CreatePump, DropContinuous};
+use crate::continuous::{self, AlterMaterializedView, AlterPump, CreateMaterializedView, CreatePump, DropContinuous};
 use crate::copy::Copy;
 use crate::copy_job::CopyJobStatement;
 use crate::create_table::{self, CreateTable};
@@ -60,6 +60,8 @@ pub enum Statement {
     FlushDelivery(ObjectName),
     /// CREATE MATERIALIZED VIEW.
     CreateMaterializedView(CreateMaterializedView),
+    /// ALTER MATERIALIZED VIEW.
+    AlterMaterializedView(AlterMaterializedView),
     /// DROP MATERIALIZED VIEW.
     DropMaterializedView(DropContinuous),
     /// REFRESH MATERIALIZED VIEW.
@@ -135,6 +137,7 @@ const HEADS: &[(&[&str], Rule)] = &[
     (&["RESUME", "DELIVERY", "STREAM"], delivery::resume),
     (&["FLUSH", "DELIVERY", "STREAM"], delivery::flush),
     (&["CREATE", "MATERIALIZED", "VIEW"], CreateMaterializedView::parse),
+    (&["ALTER", "MATERIALIZED", "VIEW"], continuous::alter_view),
     (&["DROP", "MATERIALIZED", "VIEW"], continuous::drop_view),
     (&["REFRESH", "MATERIALIZED", "VIEW"], continuous::refresh),
     (&["CREATE", "PUMP"], CreatePump::parse),

@@ -25,6 +25,7 @@ impl Statement {
             Statement::ResumeDelivery(_) => "RESUME DELIVERY STREAM",
             Statement::FlushDelivery(_) => "FLUSH DELIVERY STREAM",
             Statement::CreateMaterializedView(_) => "CREATE MATERIALIZED VIEW",
+            Statement::AlterMaterializedView(_) => "ALTER MATERIALIZED VIEW",
             Statement::DropMaterializedView(_) => "DROP MATERIALIZED VIEW",
             Statement::RefreshMaterializedView(_) => "REFRESH MATERIALIZED VIEW",
             Statement::CreatePump(_) => "CREATE PUMP",

@@ -187,7 +187,10 @@ pub fn refuse_if_needed(work: &Work<'_>, relation: &Relation, _cascade: bool) ->
         delivery.spec.source == relation.oid
             || matches!(delivery.spec.target, tidegate_catalog::DeliveryTarget::Table(oid) if oid == relation.oid)
     };
-    let reads = |query: &&ContinuousQuery| query.spec.source == relation.oid || query.spec.target == relation.oid;
+    let reads = |query: &&ContinuousQuery| {
+        let spec = &query.spec;
+        spec.source == relation.oid || spec.target == relation.oid || spec.tables.contains(&relation.oid)
+    };
     if let Some(query) = work.state().all::<ContinuousQuery>().find(reads) {
         let (noun, name) = (relation.kind.noun(), &relation.name);
         let what = if query.spec.view { "materialized view" } else { "pump" };
@@ -218,8 +221,20 @@ pub fn drop_one(work: &mut Work<'_>, relation: &Relation) -> Result<()> {
     work.push(vec![Change::Drop { oid: relation.oid, revision: relation.revision }])
 }
 
+/// 42809 for a materialized view: its columns are its query's.
+pub fn refuse_view(work: &Work<'_>, relation: &Relation) -> Result<()> {
+    match work.state().all::<ContinuousQuery>().any(|query| query.spec.view && query.spec.target == relation.oid) {
+        true => {
+            let message = format!("\"{}\" is a materialized view, which cannot be altered so", relation.name);
+            Err(Error::new(Kind::WrongObjectType, message).hint("Drop it and create it again."))
+        }
+        false => Ok(()),
+    }
+}
+
 fn alter_table(work: &mut Work<'_>, alter: &ast::AlterTable) -> Result<&'static str> {
     let relation = work.relation(&alter.name)?;
+    refuse_view(work, &relation)?;
     for operation in &alter.operations {
         let relation =
             work.state().relation(relation.oid).cloned().ok_or_else(|| Error::internal("a relation is lost"))?;

@@ -161,6 +161,7 @@ impl Engine {
             stand_in: None,
             bound: None,
             places_of: None,
+            spans: Arc::default(),
             returned: None,
             task_bytes: None,
             depth: 0,

@@ -70,6 +70,7 @@ pub use memory::{disk_limit, runtime};
 pub use outcome::{CopyIn, Notice, Outcome, RowsTag, TxStatus};
 pub use parameter::{Known, Prepared, bind, number_of};
 pub use pass::Pass;
+pub use pg::plain_name;
 pub use planner::{Planner, shown_schema, text_rows};
 pub use returning::{ReturnedColumn, Returning, columns_of};
 pub use scope::{Consumed, Scope, StandIn, TARGET, undefined_table};

@@ -88,6 +88,9 @@ pub struct Scope {
     pub places_of: Option<Oid>,
     /// For RETURNING: the rows that were changed.
     pub returned: Option<Arc<MemTable>>,
+    /// For refreshes of views over tables: by table, the frames of the log whose rows are read, after the first and up to
+    /// the second; all of a table that is not named.
+    pub spans: Arc<BTreeMap<Oid, (u64, u64)>>,
     /// Bytes of a scan from which on another task is worth it, on another node; None: this node works alone.
     pub task_bytes: Option<usize>,
     /// How many views have been opened to get here.

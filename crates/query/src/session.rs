@@ -231,6 +231,7 @@ impl Session {
             stand_in: None,
             bound: None,
             places_of: None,
+            spans: Arc::default(),
             returned: None,
             task_bytes: self.task_bytes()?,
             depth: 0,

@@ -37,7 +37,7 @@ pub fn refuse_views(state: &State, changes: &[Change]) -> Result<()> {
     for table in touched {
         if let Some(view) = state.all::<ContinuousQuery>().find(|query| query.spec.view && query.spec.target == table) {
             let message = format!("cannot change materialized view \"{}\"", view.name);
-            return Err(Error::new(Kind::WrongObjectType, message).hint("Its rows come from the stream it reads."));
+            return Err(Error::new(Kind::WrongObjectType, message).hint("Its rows come from its query."));
         }
     }
     Ok(())

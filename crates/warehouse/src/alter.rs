@@ -7,7 +7,7 @@ use tidegate_catalog::{Column, ConstraintKind, DistStyle, Encoding, Relation, Re
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::{self, AlterColumnOperation, AlterTableOperation};
 use tidegate_parser::{AlterTable, DistStyleWord, TableAttributes, TableChange, fold, name_parts};
-use tidegate_query::ddl::replace;
+use tidegate_query::ddl::{refuse_view, replace};
 use tidegate_query::insert::column_index;
 use tidegate_query::{Work, sql_type, view};
 
@@ -50,7 +50,10 @@ pub async fn alter(work: &mut Work<'_>, alter: &ast::AlterTable) -> Result<bool>
 
 fn target(work: &mut Work<'_>, name: &ast::ObjectName, if_exists: bool) -> Result<Target> {
     match work.relation(name) {
-        Ok(relation) if matches!(relation.kind, RelationKind::Table(_)) => Ok(Target::Table(relation)),
+        Ok(relation) if matches!(relation.kind, RelationKind::Table(_)) => {
+            refuse_view(work, &relation)?;
+            Ok(Target::Table(relation))
+        }
         Ok(_) => Ok(Target::Other),
         Err(error) if if_exists && error.kind() == Kind::UndefinedTable => {
             work.notice(format!("relation \"{name}\" does not exist, skipping"));

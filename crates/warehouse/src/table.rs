@@ -50,7 +50,10 @@ impl ManagedTable {
     pub fn new(scope: &Scope, relation: &Relation, spec: &TableSpec) -> Result<Self> {
         let places = scope.places_of == Some(relation.oid);
         let analysis = scope.state.files(relation.oid).and_then(|files| files.analysis.clone());
-        let parts = parts_of(&scope.state, relation);
+        let mut parts = parts_of(&scope.state, relation);
+        if let Some((after, upto)) = scope.spans.get(&relation.oid) {
+            parts.retain(|part| part.added() > *after && part.added() <= *upto);
+        }
         Ok(ManagedTable { analysis, ..Self::of_parts(&scope.engine, relation, spec, parts, places)? })
     }
 
