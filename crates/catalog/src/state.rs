@@ -432,11 +432,11 @@ impl State {
     /// What goes with an object: the readers of a stream, what a COPY job has loaded.
     pub(crate) fn owned_by(&self, oid: Oid) -> impl Iterator<Item = &Arc<Object>> {
         let spaces = [Space::Consumer(oid), Space::CopiedObject(oid)];
-        let of = |space: Space| {
+        let of = move |space: Space| {
             let named = self.names.range((space.clone(), String::new())..);
             named.take_while(move |((found, _), _)| *found == space).map(|(_, oid)| *oid)
         };
-        spaces.into_iter().flat_map(of).filter_map(|oid| self.objects.get(&oid))
+        spaces.into_iter().flat_map(of).filter_map(move |oid| self.objects.get(&oid))
     }
 
     pub(crate) fn on_table(&mut self, table: Oid, change: impl FnOnce(&mut TableFiles)) {

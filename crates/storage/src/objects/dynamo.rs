@@ -16,7 +16,6 @@ const RETRY: Duration = Duration::from_millis(100);
 const REGION_DEFAULT: &str = "us-east-1";
 
 /// A table of DynamoDB.
-#[derive(Debug)]
 pub struct DynamoTable {
     client: HttpClient,
     endpoint: String,
