@@ -50,12 +50,12 @@ impl ChunkWork for CopyWork {
         let mut sink = Box::new(FileSink::on_node(bench, id, &load.relation, table_of(&load)?)?);
         let loaded = stop.run_until_cancelled(load_all(&load, &tools, &pieces, sink.as_mut())).await;
         let loaded = loaded.unwrap_or_else(|| Err(Error::internal("nobody waits for this chunk any more")));
-        let failed = loaded.as_ref().map_or(true, |reports| reports.iter().any(|report| report.failure.is_some()));
-        let files = if failed {
+        let whole = loaded.as_ref().is_ok_and(|reports| reports.iter().all(|report| report.failure.is_none()));
+        let files = if whole {
+            sink.files().await?
+        } else {
             sink.abort().await;
             Vec::new()
-        } else {
-            sink.files().await?
         };
         serde_json::to_string(&Copied { reports: loaded?, files }).map_err(Error::internal)
     }

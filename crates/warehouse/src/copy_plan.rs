@@ -112,7 +112,7 @@ fn widths(text: &str) -> Result<Vec<usize>> {
             .hint("It is 'label:width,label:width,…', one for each column.")
     };
     let width = |part: &str| {
-        let width = part.rsplit_once(':').and_then(|(_, width)| width.trim().parse().ok());
+        let width = part.rsplit_once(':').and_then(|(_, width)| width.trim().parse::<usize>().ok());
         width.filter(|width| *width > 0).ok_or_else(bad)
     };
     let widths: Vec<usize> = text.split(',').map(width).collect::<Result<_>>()?;

@@ -75,12 +75,13 @@ fn joins<'a>(parts: impl Iterator<Item = &'a Report>) -> bool {
 
 /// Files in pieces: those that can be cut in parts, and the others whole.
 pub fn pieces(files: &[File], cut: bool) -> Vec<Piece> {
-    let piece = |file: &File| {
+    let mut pieces = Vec::new();
+    for file in files {
         let count = if cut { (file.bytes / PART_BYTES).max(1) } else { 1 };
-        let part = move |nth: u64| (file.bytes * nth / count, file.bytes * (nth + 1) / count);
-        (0..count).map(move |nth| Piece { file: file.clone(), range: (count > 1).then(|| part(nth)) })
-    };
-    files.iter().flat_map(piece).collect()
+        let part = |nth: u64| (file.bytes * nth / count, file.bytes * (nth + 1) / count);
+        pieces.extend((0..count).map(|nth| Piece { file: file.clone(), range: (count > 1).then(|| part(nth)) }));
+    }
+    pieces
 }
 
 /// What lanes share.
