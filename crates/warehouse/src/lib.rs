@@ -54,6 +54,7 @@ mod unload_attempt;
 mod unload_chunk;
 mod unload_files;
 mod unload_form;
+mod unload_log;
 mod unload_manifest;
 mod unload_target;
 mod z_order;

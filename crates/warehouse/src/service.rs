@@ -5,12 +5,12 @@ use crate::keeper::Keeper;
 use crate::load_log::{self, Loads};
 use crate::sink::FileSink;
 use crate::table::ManagedTable;
-use crate::{alter, copy, copy_job, ddl, dml, lock_tables, system, unload};
+use crate::{alter, copy, copy_job, ddl, dml, lock_tables, system, unload, unload_log};
 use arrow::datatypes::DataType;
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use datafusion::common::ScalarValue;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use tidegate_catalog::{Relation, RelationKind, State, TableSpec};
 use tidegate_core::Result;
 use tidegate_parser::{CopyDirection, CopyLocation, Statement, Vacuum, Written, ast, written};
@@ -157,11 +157,13 @@ impl Service for Warehouse {
     }
 
     fn history(&self) -> &'static [HistoryStream] {
-        load_log::HISTORY
+        static ALL: LazyLock<Vec<HistoryStream>> = LazyLock::new(|| [load_log::HISTORY, unload_log::HISTORY].concat());
+        &ALL
     }
 
     fn system_views(&self) -> &'static [SystemView] {
-        load_log::VIEWS
+        static ALL: LazyLock<Vec<SystemView>> = LazyLock::new(|| [load_log::VIEWS, unload_log::VIEWS].concat());
+        &ALL
     }
 }
 

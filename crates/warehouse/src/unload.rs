@@ -5,6 +5,7 @@ use crate::unload_attempt::Attempt;
 use crate::unload_chunk;
 use crate::unload_files::{Slice, WrittenFile, pour_all};
 use crate::unload_form::Form;
+use crate::unload_log::Begun;
 use crate::unload_manifest::manifest;
 use crate::unload_target::Target;
 use arrow::datatypes::SchemaRef;
@@ -23,44 +24,74 @@ use tokio_util::sync::CancellationToken;
 
 /// Performs UNLOAD.
 pub async fn unload(work: &mut Work<'_>, unload: &Unload) -> Result<Outcome> {
-    let options = &unload.options;
-    let query = ast::Statement::Query(tidegate_parser::parse_query(&unload.query)?);
-    let planner = Planner::new(&work.scope)?;
-    let plan = planner.plan(&query).await?;
-    let schema = shown_schema(&Arc::new(plan.schema().as_arrow().clone()));
-    let access = access_for(work, &unload.to, options.credential.as_ref())?;
-    let form = Form::of(unload, &schema, access)?;
-    if options.escape && options.format == CopyFormat::Csv {
-        work.notice("UNLOAD option ESCAPE has no meaning with CSV, which doubles quotes");
-    }
-    let target = Target::of(work.engine().stores(), &form)?;
-    let old = target.make_room(options).await?;
-    let fresh = !options.rewrites();
-    let mut written = match pieces(work, &query, options).await? {
-        Some((spread, pieces)) => unload_chunk::unload(work, spread, pieces, &form, &target, fresh).await?,
-        None => {
-            let rows = rows(&planner, plan, options, work).await?;
-            let mut slices = Vec::new();
-            for (number, rows) in rows.into_iter().enumerate() {
-                slices.push((Slice::new(&target, &form, &schema, options.parallel.then_some(number))?, rows));
-            }
-            write_here(work, slices, &form, fresh).await?
-        }
-    };
-    written.sort_by(|a, b| a.path.cmp(&b.path));
-    let rows: u64 = written.iter().map(|file| file.rows).sum();
-    if rows == 0 && form.leaves_empty_file() {
-        written.push(empty_file(&target, &form, &schema, options.parallel).await?);
-    }
-    target.clear(&old, &written).await?;
-    if options.manifest {
-        let schema = form.file_schema(&schema)?;
-        let text = manifest(&target, &form, &schema, &written, options.manifest_verbose);
-        target.put_manifest(text).await?;
-    }
-    work.scope.last.unloaded(work.engine().next_statement(), rows);
+    let planned = Planned::of(work, unload).await?;
+    let begun = Begun::now(work);
+    let ended = planned.write(work).await;
+    let notes = begun.notes(work.engine().clock().now_ms(), &planned.form, &planned.target, &ended);
+    work.engine().note(notes).await?;
+    let rows: u64 = ended?.iter().map(|file| file.rows).sum();
+    work.scope.last.unloaded(begun.query, rows);
     work.inform(format!("UNLOAD completed, {rows} record(s) unloaded successfully."));
     Ok(Outcome::Done { tag: "UNLOAD".to_string() })
+}
+
+/// A query that is planned, and what becomes of its rows.
+struct Planned<'a> {
+    options: &'a UnloadOptions,
+    query: ast::Statement,
+    planner: Planner,
+    plan: LogicalPlan,
+    schema: SchemaRef,
+    form: Form,
+    target: Target,
+}
+
+impl<'a> Planned<'a> {
+    /// With all names looked up; nothing is asked over the network.
+    async fn of(work: &mut Work<'_>, unload: &'a Unload) -> Result<Self> {
+        let options = &unload.options;
+        let query = ast::Statement::Query(tidegate_parser::parse_query(&unload.query)?);
+        let planner = Planner::new(&work.scope)?;
+        let plan = planner.plan(&query).await?;
+        let schema = shown_schema(&Arc::new(plan.schema().as_arrow().clone()));
+        let access = access_for(work, &unload.to, options.credential.as_ref())?;
+        let form = Form::of(unload, &schema, access)?;
+        if options.escape && options.format == CopyFormat::Csv {
+            work.notice("UNLOAD option ESCAPE has no meaning with CSV, which doubles quotes");
+        }
+        let target = Target::of(work.engine().stores(), &form)?;
+        Ok(Planned { options, query, planner, plan, schema, form, target })
+    }
+
+    /// Writes the files, and the manifest last of all.
+    async fn write(&self, work: &mut Work<'_>) -> Result<Vec<WrittenFile>> {
+        let Planned { options, form, target, .. } = self;
+        let old = target.make_room(options).await?;
+        let fresh = !options.rewrites();
+        let mut written = match pieces(work, &self.query, options).await? {
+            Some((spread, pieces)) => unload_chunk::unload(work, spread, pieces, form, target, fresh).await?,
+            None => {
+                let rows = rows(&self.planner, self.plan.clone(), options, work).await?;
+                let slice = |(number, rows)| {
+                    let number = options.parallel.then_some(number);
+                    Slice::new(target, form, &self.schema, number).map(|slice| (slice, rows))
+                };
+                let slices = rows.into_iter().enumerate().map(slice).collect::<Result<_>>()?;
+                write_here(work, slices, form, fresh).await?
+            }
+        };
+        written.sort_by(|a, b| a.path.cmp(&b.path));
+        if written.is_empty() && form.leaves_empty_file() {
+            written.push(empty_file(target, form, &self.schema, options.parallel).await?);
+        }
+        target.clear(&old, &written).await?;
+        if options.manifest {
+            let schema = form.file_schema(&self.schema)?;
+            let text = manifest(target, form, &schema, &written, options.manifest_verbose);
+            target.put_manifest(text).await?;
+        }
+        Ok(written)
+    }
 }
 
 /// Parts of a query that is worth all nodes, and may be written in any order.
@@ -94,8 +125,8 @@ async fn rows(
     let plan = state.create_physical_plan(&plan).await.map_err(from_datafusion)?;
     let plan = widened(plan, state.config().target_partitions()).map_err(from_datafusion)?;
     let rows = match plan.output_partitioning().partition_count() {
-        1 => execute_stream(plan, state.task_ctx()).map(|rows| vec![rows]),
-        _ => execute_stream_partitioned(plan, state.task_ctx()),
+        1 => execute_stream(plan, planner.task_context()).map(|rows| vec![rows]),
+        _ => execute_stream_partitioned(plan, planner.task_context()),
     };
     rows.map_err(from_datafusion)
 }

@@ -37,6 +37,8 @@ pub struct WrittenFile {
     pub bytes: u64,
     /// Its rows.
     pub rows: u64,
+    /// The slice that wrote it.
+    pub slice: usize,
 }
 
 mod path_text {
@@ -99,7 +101,7 @@ impl Slice {
     pub async fn empty(mut self) -> Result<WrittenFile> {
         let writer = self.begin("")?;
         let file = writer.finish().await?;
-        Ok(WrittenFile { path: file.path, bytes: file.bytes, rows: file.rows })
+        Ok(WrittenFile { path: file.path, bytes: file.bytes, rows: file.rows, slice: 0 })
     }
 
     async fn write(&mut self, folder: &str, batch: RecordBatch) -> Result<()> {
@@ -148,7 +150,8 @@ impl Slice {
     async fn end(&mut self, folder: &str) -> Result<()> {
         if let Some(writer) = self.open.remove(folder) {
             let file = writer.finish().await?;
-            self.written.push(WrittenFile { path: file.path, bytes: file.bytes, rows: file.rows });
+            let slice = self.number.unwrap_or_default();
+            self.written.push(WrittenFile { path: file.path, bytes: file.bytes, rows: file.rows, slice });
         }
         Ok(())
     }

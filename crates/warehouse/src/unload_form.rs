@@ -38,6 +38,8 @@ pub struct Form {
     pub kept: Vec<usize>,
     /// What all columns are called.
     names: Vec<String>,
+    /// The format as Redshift's views call it.
+    pub format_word: String,
 }
 
 impl Form {
@@ -77,6 +79,7 @@ impl Form {
             folders,
             kept,
             names: schema.fields().iter().map(|field| field.name().clone()).collect(),
+            format_word: options.format.name().to_string(),
         })
     }
 
