@@ -347,7 +347,7 @@ pub const SETTINGS: &[Setting] = &[
         "0",
         Scope::Session,
         Shape::Bytes,
-        "Memory that one query may hold on a node before it goes to disk; 0 is half of memory_limit.",
+        "Memory that one query may hold on the leader before it goes to disk; 0 is half of memory_limit.",
     ),
     setting(
         "search_path",

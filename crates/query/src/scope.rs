@@ -72,7 +72,7 @@ pub struct Scope {
     pub timezone: String,
     /// Parallelism; 0 lets the engine choose.
     pub partitions: usize,
-    /// Bytes of memory that the statement may hold on a node; 0 is a share of what all may.
+    /// Bytes of memory that the statement may hold on this node; 0 is a share of what all may.
     pub memory_limit: usize,
     /// Name and value and description of all settings.
     pub settings: Arc<Vec<(String, String, String)>>,
