@@ -121,7 +121,8 @@ fn collect(
             RelationKind::Table(_) | RelationKind::External(_) => drop(tables.insert(relation.oid)),
             RelationKind::View(view) if depth < DEPTH_MAX => {
                 let inner = Scope { search_path: view.search_path.clone(), ..scope.clone() };
-                collect(&inner, what, &tidegate_parser::parse_query(&view.query)?, depth + 1, tables, streams)?;
+                let query = tidegate_parser::parse_query(&view.query)?;
+                collect(&inner, what, &query, depth + 1, tables, streams)?;
             }
             RelationKind::View(_) => return Err(refused(what, "views nested so deeply are not supported")),
         }
