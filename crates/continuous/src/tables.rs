@@ -118,7 +118,9 @@ fn collect(
         };
         match &relation.kind {
             RelationKind::Stream(_) => *streams = true,
-            RelationKind::Table(_) | RelationKind::External(_) => drop(tables.insert(relation.oid)),
+            RelationKind::Table(_) | RelationKind::External(_) => {
+                tables.insert(relation.oid);
+            }
             RelationKind::View(view) if depth < DEPTH_MAX => {
                 let inner = Scope { search_path: view.search_path.clone(), ..scope.clone() };
                 let query = tidegate_parser::parse_query(&view.query)?;
