@@ -45,11 +45,6 @@ pub fn normalize(text: &str) -> Result<String, Wrong> {
     Reader { text, bytes: text.as_bytes(), at: 0, out: String::with_capacity(text.len()), open: Vec::new() }.read()
 }
 
-/// Whether a text is a JSON value.
-pub fn is_json(text: &str) -> bool {
-    normalize(text).is_ok()
-}
-
 struct Reader<'a> {
     text: &'a str,
     bytes: &'a [u8],
