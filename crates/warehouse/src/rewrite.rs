@@ -13,8 +13,8 @@ use crate::table::{ManagedTable, parts_of};
 use crate::touched::Touched;
 use arrow::array::{AsArray, BooleanArray, PrimitiveArray, RecordBatch};
 use arrow::buffer::BooleanBuffer;
-use arrow::compute::filter_record_batch;
-use arrow::datatypes::{Field, Int64Type};
+use arrow::compute::{cast, filter_record_batch};
+use arrow::datatypes::{DataType, Field, Int64Type};
 use datafusion::catalog::TableProvider;
 use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
@@ -278,9 +278,11 @@ impl Changed<'_> {
     }
 }
 
-fn numbers(batch: &RecordBatch, index: usize) -> Result<&PrimitiveArray<Int64Type>> {
-    let column = batch.columns().get(index).and_then(|column| column.as_primitive_opt::<Int64Type>());
-    column.ok_or_else(|| Error::internal("a row without its place"))
+fn numbers(batch: &RecordBatch, index: usize) -> Result<PrimitiveArray<Int64Type>> {
+    let missing = || Error::internal("a row without its place");
+    // A literal is as narrow as Postgres has it.
+    let wide = cast(batch.columns().get(index).ok_or_else(missing)?, &DataType::Int64).map_err(Error::internal)?;
+    wide.as_primitive_opt::<Int64Type>().cloned().ok_or_else(missing)
 }
 
 /// Writes the rows of a part that stay.
