@@ -15,8 +15,10 @@ pub fn to_super(array: &ArrayRef) -> Result<StringViewArray> {
     let mut builder = StringViewBuilder::with_capacity(array.len());
     let mut text = String::new();
     let shown = Shown::of(array)?;
+    // Of a column that is NULL throughout, too.
+    let nulls = array.logical_nulls();
     for row in 0..array.len() {
-        if array.is_null(row) {
+        if nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
             builder.append_null();
             continue;
         }

@@ -87,9 +87,9 @@ impl Number {
         }
         let whole = matches!((self, other), (Number::Whole(_), Number::Whole(_)));
         let exact = match (aligned(self, other), op) {
+            (_, Arithmetic::Multiply) => multiplied(self, other),
             (Some((one, two, scale)), Arithmetic::Add) => one.checked_add(two).map(|sum| (sum, scale)),
             (Some((one, two, scale)), Arithmetic::Subtract) => one.checked_sub(two).map(|rest| (rest, scale)),
-            (Some((one, two, scale)), Arithmetic::Multiply) => one.checked_mul(two).map(|made| (made, scale * 2)),
             (Some((one, two, scale)), Arithmetic::Modulo) => one.checked_rem(two).map(|rest| (rest, scale)),
             (Some((one, two, _)), Arithmetic::Divide) if whole => one.checked_div(two).map(|made| (made, 0)),
             _ => None,
@@ -120,13 +120,23 @@ impl Number {
     }
 }
 
-/// Both as digits of one scale.
-fn aligned(one: Number, two: Number) -> Option<(i128, i128, u32)> {
-    let digits = |number| match number {
+/// Digits, and how many of them stand behind the point.
+fn digits(number: Number) -> Option<(i128, u32)> {
+    match number {
         Number::Whole(whole) => Some((i128::from(whole), 0)),
         Number::Exact(digits, scale) => Some((digits, scale)),
         Number::Float(_) => None,
-    };
+    }
+}
+
+/// The digits of a product, which has those of both behind its point.
+fn multiplied(one: Number, two: Number) -> Option<(i128, u32)> {
+    let ((one, one_scale), (two, two_scale)) = (digits(one)?, digits(two)?);
+    Some((one.checked_mul(two)?, one_scale.checked_add(two_scale)?))
+}
+
+/// Both as digits of one scale.
+fn aligned(one: Number, two: Number) -> Option<(i128, i128, u32)> {
     let ((one, one_scale), (two, two_scale)) = (digits(one)?, digits(two)?);
     let scale = one_scale.max(two_scale);
     let raised = |digits: i128, from: u32| digits.checked_mul(10i128.checked_pow(scale - from)?);
