@@ -48,6 +48,10 @@ impl Service for LakeService {
     }
 
     async fn path(&self, scope: &Scope, url: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        // A table of the system that another service makes when it is scanned.
+        if url.starts_with("pg_catalog.") {
+            return Ok(None);
+        }
         path::table(scope, url).await.map(|table| Some(Arc::new(table) as Arc<dyn TableProvider>))
     }
 
