@@ -19,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Objects of one run; the next run takes the others.
 const OBJECTS_MAX: usize = 1000;
+/// How often is asked whether it is time to look for objects.
+const TICK: Duration = Duration::from_millis(50);
 /// COPY jobs of a server, each of which lists its prefix again and again.
 const JOBS_MAX: usize = 1000;
 
@@ -180,13 +182,14 @@ pub fn system_table() -> SystemTable {
 
 /// Runs jobs by themselves, every `copy_job_interval_ms`, until the token is cancelled.
 pub async fn keep_running(engine: Engine, stop: CancellationToken) {
-    let turns = std::sync::Arc::new(Turns::default());
-    loop {
-        let interval = u64::try_from(engine.settings().whole("copy_job_interval_ms")).unwrap_or(0);
-        if stop.run_until_cancelled(tokio::time::sleep(Duration::from_millis(interval))).await.is_none() {
-            return;
-        }
+    let (turns, mut looked_ms) = (Turns::default(), i64::MIN);
+    while stop.run_until_cancelled(tokio::time::sleep(TICK)).await.is_some() {
         let (state, now_ms) = (engine.catalog().state(), engine.clock().now_ms());
+        // The setting may have become shorter meanwhile.
+        if now_ms < looked_ms.saturating_add(engine.settings().whole("copy_job_interval_ms")) {
+            continue;
+        }
+        looked_ms = now_ms;
         turns.retain(|oid| state.object(oid).is_some());
         for job in state.all::<CopyJob>().filter(|job| job.auto) {
             let Some(mut turn) = turns.try_take(job.oid).filter(|turn| turn.not_before_ms <= now_ms) else { continue };
