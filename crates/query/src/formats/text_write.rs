@@ -21,10 +21,7 @@ impl TextEncoder {
     /// An encoder of CSV or JSON for rows of the schema.
     pub(super) fn new(format: &FileFormat, schema: &SchemaRef, options: &WriteOptions) -> Result<Self> {
         match (format, &options.widths) {
-            (FileFormat::Csv(csv), None) => {
-                let encoder = CsvEncoder::new(csv, schema)?;
-                Ok(TextEncoder::Csv(if options.quote_all { encoder.quoting_all() } else { encoder }))
-            }
+            (FileFormat::Csv(csv), None) => CsvEncoder::quoting(csv, schema, options.quote_all).map(TextEncoder::Csv),
             (FileFormat::Csv(csv), Some(widths)) => FixedEncoder::new(csv, widths, schema).map(TextEncoder::Fixed),
             (FileFormat::Json, _) => Ok(TextEncoder::Json(JsonEncoder { redshift: options.redshift_json })),
             (other, _) => Err(Error::internal(format!("{} is no text", other.name()))),
@@ -73,6 +70,12 @@ pub(super) struct CsvEncoder {
 impl CsvEncoder {
     /// An encoder for rows of the schema; nested columns are refused.
     pub(super) fn new(csv: &CsvOptions, schema: &SchemaRef) -> Result<Self> {
+        Self::quoting(csv, schema, false)
+    }
+
+    /// The same, if so with quotes around every value but NULL (ADDQUOTES); without an escape, quotes in values stay as
+    /// they are.
+    fn quoting(csv: &CsvOptions, schema: &SchemaRef, quote_all: bool) -> Result<Self> {
         refuse_nested(schema)?;
         let mut special = Box::new([false; 256]);
         for byte in [Some(csv.delimiter), Some(b'\n'), Some(b'\r'), csv.quote, csv.escape].into_iter().flatten() {
@@ -81,15 +84,9 @@ impl CsvEncoder {
             }
         }
         let null = csv.null.clone().unwrap_or_default();
-        let mut encoder = CsvEncoder { csv: csv.clone(), null, quote_all: false, special, header: Vec::new() };
+        let mut encoder = CsvEncoder { csv: csv.clone(), null, quote_all, special, header: Vec::new() };
         encoder.header = encoder.header_of(schema);
         Ok(encoder)
-    }
-
-    /// The same with quotes around every value but NULL (ADDQUOTES); without an escape, quotes in values stay as they are.
-    fn quoting_all(mut self) -> Self {
-        self.quote_all = true;
-        self
     }
 
     fn header_of(&self, schema: &SchemaRef) -> Vec<u8> {
