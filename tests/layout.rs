@@ -244,3 +244,28 @@ fn an_open_block_is_not_disturbed_by_upkeep() {
         assert_eq!((found.get::<_, i64>(0), found.get::<_, i64>(1)), (4, 3));
     });
 }
+
+/// Pages of a scan, and those of them that are read, as EXPLAIN ANALYZE tells.
+fn pages(plan: &str) -> (u64, u64) {
+    let told = plan.split("page_index_pages_pruned=").nth(1).unwrap_or_else(|| panic!("{plan}"));
+    let mut numbers = told.split_whitespace().filter_map(|word| word.parse().ok());
+    (numbers.next().unwrap(), numbers.next().unwrap())
+}
+
+/// DST-03, DST-04.
+#[test]
+fn a_range_of_the_sort_key_reads_few_pages() {
+    let server = Server::start();
+    harness::block_on(async {
+        let client = server.connect().await;
+        client.batch_execute("CREATE TABLE t (a int, b int) SORTKEY (a)").await.unwrap();
+        // In no order at all.
+        let rows = "SELECT (n * 7919) % 400009, n FROM generate_series(1, 400000) AS g(n)";
+        client.batch_execute(&format!("INSERT INTO t {rows}")).await.unwrap();
+        let explain = "EXPLAIN ANALYZE SELECT count(b) FROM t WHERE a BETWEEN 5000 AND 5100";
+        let plan = client.query(explain, &[]).await.unwrap();
+        let plan: Vec<String> = plan.iter().map(|row| row.get(1)).collect();
+        let (all, read) = pages(&plan.join("\n"));
+        assert!(all >= 10 && read <= 2, "{read} of {all} pages\n{}", plan.join("\n"));
+    });
+}
