@@ -1,7 +1,8 @@
 //! `SET column = value, (column, …) = …`: the new value of each column of a table.
 
-use crate::dml::{Target, of};
+use crate::dml::{Target, named, of};
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use tidegate_catalog::{Column, Relation};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::{self, AssignmentTarget, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, SetExpr};
@@ -42,13 +43,14 @@ pub fn old_values(target: &Target) -> Vec<Expr> {
 }
 
 /// Reads a SET list. 42703 for a column that there is not, 42601 for one that is assigned twice.
-pub fn assignments(relation: &Relation, given: &[ast::Assignment]) -> Result<Assigned> {
+pub fn assignments(target: &Target, given: &[ast::Assignment]) -> Result<Assigned> {
+    let relation = &target.relation;
     let mut assigned = Assigned::default();
     for assignment in given {
         match &assignment.target {
             AssignmentTarget::ColumnName(name) => assigned.add(relation, name, assignment.value.clone())?,
             AssignmentTarget::Tuple(names) => {
-                for (name, value) in names.iter().zip(row(&assignment.value, names.len())?) {
+                for (name, value) in names.iter().zip(row(&assignment.value, names.len(), &target.alias)?) {
                     assigned.add(relation, name, value)?;
                 }
             }
@@ -69,12 +71,12 @@ pub fn or_default(value: Expr, column: &Column) -> Result<Expr> {
 }
 
 /// The values of a row: `(1, 2)`, `ROW (1, 2)` or a subquery that gives one row.
-fn row(value: &Expr, width: usize) -> Result<Vec<Expr>> {
+fn row(value: &Expr, width: usize, target: &ast::Ident) -> Result<Vec<Expr>> {
     let values = match value {
         Expr::Tuple(values) => values.clone(),
         Expr::Nested(value) => vec![value.as_ref().clone()],
         Expr::Function(function) if fold_name(&function.name) == "row" => arguments(&function.args)?,
-        Expr::Subquery(query) => return columns_of(query, width),
+        Expr::Subquery(query) => return columns_of(query, width, target),
         other => vec![other.clone()],
     };
     match values.len() == width {
@@ -98,8 +100,9 @@ fn arguments(arguments: &FunctionArguments) -> Result<Vec<Expr>> {
     }
 }
 
-/// A subquery of several columns as that many of one.
-fn columns_of(query: &ast::Query, width: usize) -> Result<Vec<Expr>> {
+/// A subquery of several columns as that many of one. What speaks of the row that is changed cannot stand in FROM, and is
+/// cut column by column; else each is a column of the whole, which may be an aggregate.
+fn columns_of(query: &ast::Query, width: usize, target: &ast::Ident) -> Result<Vec<Expr>> {
     let SetExpr::Select(select) = query.body.as_ref() else { return Err(only_select()) };
     let is_plain = |item: &ast::SelectItem| {
         matches!(item, ast::SelectItem::UnnamedExpr(_) | ast::SelectItem::ExprWithAlias { .. })
@@ -110,6 +113,9 @@ fn columns_of(query: &ast::Query, width: usize) -> Result<Vec<Expr>> {
     if select.projection.len() != width {
         return Err(Error::new(Kind::Syntax, "number of columns does not match number of values"));
     }
+    if !speaks_of(query, target) {
+        return (0..width).map(|nth| column_of(query, nth)).collect();
+    }
     let one = |item: &ast::SelectItem| {
         let mut query = query.clone();
         if let SetExpr::Select(select) = query.body.as_mut() {
@@ -118,6 +124,37 @@ fn columns_of(query: &ast::Query, width: usize) -> Result<Vec<Expr>> {
         Expr::Subquery(Box::new(query))
     };
     Ok(select.projection.iter().map(one).collect())
+}
+
+/// Whether a query names a column of a table by the table.
+fn speaks_of(query: &ast::Query, table: &ast::Ident) -> bool {
+    let found = ast::visit_expressions(query, |expr| match expr {
+        Expr::CompoundIdentifier(parts) if parts.first().is_some_and(|first| fold(first) == table.value) => {
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
+}
+
+/// `(SELECT "$n" FROM (query) AS "$values")`.
+fn column_of(query: &ast::Query, nth: usize) -> Result<Expr> {
+    let mut whole = query.clone();
+    if let SetExpr::Select(select) = whole.body.as_mut() {
+        for (place, item) in select.projection.iter_mut().enumerate() {
+            if let ast::SelectItem::UnnamedExpr(expr) | ast::SelectItem::ExprWithAlias { expr, .. } = item {
+                *item = named(expr.clone(), &format!("${place}"));
+            }
+        }
+    }
+    let mut column = tidegate_parser::parse_query(&format!("SELECT \"${nth}\" FROM (SELECT 1) AS \"$values\""))?;
+    if let SetExpr::Select(select) = column.body.as_mut()
+        && let Some(ast::TableFactor::Derived { subquery, .. }) =
+            select.from.first_mut().map(|table| &mut table.relation)
+    {
+        *subquery = Box::new(whole);
+    }
+    Ok(Expr::Subquery(column))
 }
 
 fn only_select() -> Error {

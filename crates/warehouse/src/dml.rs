@@ -86,7 +86,7 @@ fn update(scope: &Scope, with: Option<&ast::With>, update: &ast::Update) -> Resu
         }
         None => &[],
     };
-    let assigned = assignments(&target.relation, &update.assignments)?;
+    let assigned = assignments(&target, &update.assignments)?;
     let again = if is_strict(scope) { Again::Refused } else { Again::Ignored };
     let mut tables = [std::slice::from_ref(&update.table), from].concat();
     put_target(&mut tables, &target)?;

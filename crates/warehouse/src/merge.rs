@@ -79,7 +79,7 @@ fn when(target: &Target, clause: &MergeClause, parameters: &mut Vec<(usize, Colu
                 &[("WHERE", update.update_predicate.is_some()), ("DELETE WHERE", update.delete_predicate.is_some())],
                 "MERGE",
             )?;
-            let assigned: Assigned = assignments(&target.relation, &update.assignments)?;
+            let assigned: Assigned = assignments(target, &update.assignments)?;
             parameters.extend(assigned.parameters.iter().cloned());
             (UPDATE, Some(assigned.values(target)))
         }
