@@ -36,7 +36,7 @@ fn large_files(server: &Server, rows: usize) -> String {
     for file in 0..2 {
         let mut text = String::new();
         for row in 0..rows {
-            let line_end = if row % 100 == 0 { "\n1,\"\n" } else { " " };
+            let line_end = if row % 100 == 0 { "\n1,\"\"\n" } else { " " };
             writeln!(
                 text,
                 "{},\"some text{line_end}that goes on and on and on and on for a while\"",

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// Bytes of a part of a large file.
-const PART_BYTES: u64 = 32 << 20;
+const PART_BYTES: u64 = 16 << 20;
 
 /// Rows that are written and that nobody lists yet.
 pub struct Staged {
