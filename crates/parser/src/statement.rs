@@ -269,10 +269,12 @@ fn statement(cursor: &mut Cursor) -> Result<Statement> {
         return AlterTable::parse(cursor);
     }
     let mut statement = cursor.run(|parser| parser.parse_statement())?;
-    if let ast::Statement::Query(query) = &mut statement
-        && let Some(create) = create_table::of_select_into(query)
-    {
-        return Ok(create);
+    if let ast::Statement::Query(query) = &mut statement {
+        let create = create_table::of_select_into(query);
+        create_table::refuse_into(query)?;
+        if let Some(create) = create {
+            return Ok(create);
+        }
     }
     Ok(Statement::Sql(Box::new(statement)))
 }

@@ -266,8 +266,11 @@ pub fn check_columns(columns: &[Column]) -> Result<()> {
     }
 }
 
-/// 42622 for a name that is too long.
+/// 42622 for a name that is too long, 42601 for one that is none.
 pub fn check_name(name: &str) -> Result<()> {
+    if name.is_empty() {
+        return Err(Error::new(Kind::Syntax, "zero-length delimited identifier"));
+    }
     match name.len() > NAME_BYTES_MAX {
         true => Err(Error::new(Kind::NameTooLong, format!("identifier \"{name}\" is too long"))
             .hint(format!("A name has at most {NAME_BYTES_MAX} bytes."))),
