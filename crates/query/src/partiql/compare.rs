@@ -42,21 +42,22 @@ fn same(one: &str, two: &str) -> bool {
     }
 }
 
-/// Bytes whose order is that of ORDER BY: booleans, numbers, strings, arrays, objects; `null` has none.
-pub fn order_key(text: &str) -> Option<Vec<u8>> {
+/// A text whose order is that of ORDER BY: booleans, numbers, strings, arrays, objects; `null` has none. Text, as windows
+/// over a range take no bytes.
+pub fn order_key(text: &str) -> Option<String> {
     let sort = sort(text);
-    let mut key = vec![sort as u8];
+    let mut key = (sort as u8).to_string();
     match sort {
         Sort::Null => return None,
-        Sort::Boolean => key.push(u8::from(text.starts_with('t'))),
+        Sort::Boolean => key.push(if text.starts_with('t') { '1' } else { '0' }),
         Sort::Number => {
             let bits = Number::read(text)?.float().to_bits();
             // Of floats the bits are in order when those of negative ones are turned.
             let ordered = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
-            key.extend_from_slice(&ordered.to_be_bytes());
+            key.push_str(&format!("{ordered:016x}"));
         }
-        Sort::String => key.extend_from_slice(string(text).as_bytes()),
-        Sort::Array | Sort::Object => key.extend_from_slice(text.as_bytes()),
+        Sort::String => key.push_str(&string(text)),
+        Sort::Array | Sort::Object => key.push_str(text),
     }
     Some(key)
 }

@@ -4,8 +4,8 @@
 //! the parser has made of `AT`, UNPIVOT and subscripts there is in `tidegate_parser`'s `partiql`.
 
 use sqlparser::ast::{
-    AccessExpr, Expr, FunctionArg, FunctionArgExpr, Ident, Query, Select, SetExpr, Statement, Subscript, TableAlias,
-    TableFactor, TableWithJoins, Value, Visit, VisitMut, Visitor, VisitorMut,
+    AccessExpr, Expr, FunctionArg, FunctionArgExpr, Ident, OrderByKind, Query, Select, SelectItem, SetExpr, Statement,
+    Subscript, TableAlias, TableFactor, TableWithJoins, Value, Visit, VisitMut, Visitor, VisitorMut,
 };
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -56,6 +56,7 @@ impl VisitorMut for Reader {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         bodies(&mut query.body, &mut |select| sources(&mut select.from));
+        order_by_place(query);
         ControlFlow::Continue(())
     }
 
@@ -63,8 +64,9 @@ impl VisitorMut for Reader {
         if let (Some(tables), Expr::CompoundIdentifier(parts)) = (&self.tables, &mut *expr) {
             keep_case(tables, parts);
         }
-        if let Expr::CompoundFieldAccess { access_chain, .. } = expr {
-            attributes(access_chain, self.tables.is_some());
+        if let Expr::CompoundFieldAccess { root, access_chain } = expr {
+            let named = matches!(root.as_ref(), Expr::Identifier(_));
+            attributes(access_chain, named, self.tables.is_some());
         }
         ControlFlow::Continue(())
     }
@@ -81,6 +83,24 @@ fn bodies(body: &mut SetExpr, each: &mut impl FnMut(&mut Select)) {
     }
 }
 
+/// Orders what is DISTINCT by the place of its column where that is a path: the engine knows a path in ORDER BY as
+/// another expression than the one that is selected.
+fn order_by_place(query: &mut Query) {
+    let (SetExpr::Select(select), Some(order)) = (query.body.as_ref(), &mut query.order_by) else { return };
+    let OrderByKind::Expressions(by) = &mut order.kind else { return };
+    let wild = |item: &SelectItem| build::item_expr(item).is_none();
+    if select.distinct.is_none() || select.projection.iter().any(wild) {
+        return;
+    }
+    for one in by {
+        let is_path = matches!(one.expr, Expr::CompoundIdentifier(_) | Expr::CompoundFieldAccess { .. });
+        let place = select.projection.iter().position(|item| build::item_expr(item) == Some(&one.expr));
+        if let (true, Some(place)) = (is_path, place) {
+            one.expr = build::value(Value::Number((place + 1).to_string(), false));
+        }
+    }
+}
+
 /// Puts quotes around the attributes of a path, so that their case is kept.
 fn keep_case(tables: &HashSet<String>, parts: &mut [Ident]) {
     let columns = if parts.first().is_some_and(|first| tables.contains(&fold(first))) { 2 } else { 1 };
@@ -89,10 +109,10 @@ fn keep_case(tables: &HashSet<String>, parts: &mut [Ident]) {
     }
 }
 
-/// Attributes behind a subscript, and behind what is no name, as the engine takes them: as texts. The names before are
-/// a column's.
-fn attributes(chain: &mut [AccessExpr], keep_case: bool) {
-    let mut behind = false;
+/// Attributes behind a subscript, and behind what is no name, as the engine takes them: as texts. Where a name is the
+/// root, those that follow it are a column's.
+fn attributes(chain: &mut [AccessExpr], named: bool, keep_case: bool) {
+    let mut behind = !named;
     for step in chain {
         match step {
             AccessExpr::Subscript(_) => behind = true,
@@ -155,7 +175,7 @@ fn path(factor: &TableFactor, known: &[Source]) -> Option<(TableFactor, Source)>
     };
     let mut subquery = tidegate_parser::parse_query("SELECT 1").ok()?;
     let SetExpr::Select(select) = subquery.body.as_mut() else { return None };
-    let item = |function: &str, alias: &Ident| sqlparser::ast::SelectItem::ExprWithAlias {
+    let item = |function: &str, alias: &Ident| SelectItem::ExprWithAlias {
         expr: build::call(function, vec![value.clone()]),
         alias: alias.clone(),
     };

@@ -4,7 +4,7 @@ use super::compare::{compare, equal, order_key};
 use super::function::{Arguments, Gives, Rule, Supers, each_text, text_column};
 use super::json::{Sort, item, member, sort};
 use super::number::{Arithmetic, Number};
-use arrow::array::{Array, ArrayRef, BinaryArray, BooleanArray, StringViewArray};
+use arrow::array::{Array, ArrayRef, BooleanArray, StringViewArray};
 use std::cmp::Ordering;
 use std::sync::Arc;
 use tidegate_core::{Error, Kind, Result};
@@ -26,7 +26,7 @@ pub const RULES: &[Rule] = &[
         run: |given| navigated(given, true),
     },
     Rule { name: "super_is_null", takes: (1, 1), supers: Supers::First, gives: Gives::Boolean, run: is_null },
-    Rule { name: "super_order", takes: (1, 1), supers: Supers::First, gives: Gives::Bytes, run: order },
+    Rule { name: "super_order", takes: (1, 1), supers: Supers::First, gives: Gives::Text, run: order },
     Rule {
         name: "super_eq",
         takes: (2, 2),
@@ -142,8 +142,7 @@ fn is_null(given: &Arguments) -> Result<ArrayRef> {
 }
 
 fn order(given: &Arguments) -> Result<ArrayRef> {
-    let keys = each_text(&given.texts(0)?, |text| Ok(order_key(text))).collect::<Result<Vec<_>>>()?;
-    Ok(Arc::new(keys.iter().map(Option::as_deref).collect::<BinaryArray>()))
+    text_column(each_text(&given.texts(0)?, |text| Ok(order_key(text))))
 }
 
 fn compared(given: &Arguments, test: impl Fn(&str, &str) -> Option<bool>) -> Result<ArrayRef> {

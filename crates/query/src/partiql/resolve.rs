@@ -13,7 +13,8 @@ use datafusion::logical_expr::expr::{
 };
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{conjunction, merge_schema, split_conjunction_owned};
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, binary_expr, lit};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Union, binary_expr, lit};
+use std::sync::Arc;
 use tidegate_catalog::is_super;
 use tidegate_core::{Error, Kind};
 
@@ -71,6 +72,7 @@ fn node(plan: LogicalPlan, lenience: Lenience) -> EngineResult<LogicalPlan> {
     };
     let plan = plan.map_expressions(rewrite)?.data;
     let plan = match plan {
+        LogicalPlan::Union(union) => one_sort(union)?,
         LogicalPlan::Sort(mut sort) => {
             for by in &mut sort.expr {
                 *by = rewriter.ordered(std::mem::replace(by, SortExpr::new(lit(0), true, false)));
@@ -88,6 +90,35 @@ fn node(plan: LogicalPlan, lenience: Lenience) -> EngineResult<LogicalPlan> {
         other => other,
     };
     plan.recompute_schema()
+}
+
+fn is_super_column(plan: &LogicalPlan, column: usize) -> bool {
+    plan.schema().fields().get(column).is_some_and(|field| is_super(field))
+}
+
+/// Of a UNION's columns that are SUPER in one input, those of the others as SUPER too.
+fn one_sort(mut union: Union) -> EngineResult<LogicalPlan> {
+    let wanted: Vec<bool> = (0..union.schema.fields().len())
+        .map(|column| union.inputs.iter().any(|input| is_super_column(input, column)))
+        .collect();
+    let mut changed = false;
+    for input in &mut union.inputs {
+        let lacks = wanted.iter().enumerate().any(|(column, wanted)| *wanted && !is_super_column(input, column));
+        if !lacks {
+            continue;
+        }
+        let made = input.schema().columns().into_iter().zip(&wanted).enumerate().map(|(index, (column, wanted))| {
+            let (relation, name) = (column.relation.clone(), column.name.clone());
+            match *wanted && !is_super_column(input, index) {
+                true => call("to_super", vec![Expr::Column(column)]).alias_qualified(relation, name),
+                false => Expr::Column(column),
+            }
+        });
+        let made: Vec<Expr> = made.collect();
+        changed = true;
+        *input = Arc::new(LogicalPlanBuilder::from(input.as_ref().clone()).project(made)?.build()?);
+    }
+    Ok(LogicalPlan::Union(if changed { Union::try_new_with_loose_types(union.inputs)? } else { union }))
 }
 
 struct Rewriter {
