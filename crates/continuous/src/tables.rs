@@ -9,6 +9,7 @@ use tidegate_catalog::{ContinuousQuery, Oid, RelationKind, Seen, State};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::{self, TableFactor, Visit, Visitor};
 use tidegate_parser::{fold, name_parts, path_of};
+use tidegate_query::stream_sql::expand;
 use tidegate_query::{Planner, Scope, from_datafusion, plain_name};
 
 /// Views in views: deeper ones are refused.
@@ -64,7 +65,10 @@ pub struct Checked {
 pub async fn check(scope: &Scope, what: &str, text: &str, auto: bool) -> Result<Option<Checked>> {
     let parsed = tidegate_parser::parse_query(text)?;
     let plan = Planner::new(scope)?.plan(&ast::Statement::Query(parsed.clone())).await?;
-    let Some(tables) = sources(scope, what, &parsed)? else { return Ok(None) };
+    let mut named = parsed.clone();
+    // A stream of an external schema is one of this server's.
+    expand(&mut named, scope);
+    let Some(tables) = sources(scope, what, &named)? else { return Ok(None) };
     if parsed.order_by.is_some() || parsed.limit_clause.is_some() {
         return Err(
             refused(what, "ORDER BY and LIMIT are not supported").hint("Do it in the query that reads the result.")

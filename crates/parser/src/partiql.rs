@@ -21,7 +21,9 @@ pub(crate) fn rewrite(tokens: &mut Vec<TokenWithSpan>) {
     let mut at = 0;
     while at < tokens.len() {
         plain_array(tokens, at);
-        place_alias(tokens, at);
+        if levels.last().is_some_and(|(_, from)| *from) {
+            place_alias(tokens, at);
+        }
         let Some(token) = tokens.get(at).map(|token| &token.token) else { break };
         match token {
             Token::LParen => levels.push((false, false)),
@@ -64,15 +66,11 @@ fn plain_array(tokens: &mut [TokenWithSpan], at: usize) {
     }
 }
 
-/// `i AT at` is `i (i, at)`.
+/// `items AS i AT at` is `items AS i (i, at)`.
 fn place_alias(tokens: &mut Vec<TokenWithSpan>, at: usize) {
     let [before, alias, word_at, place] = tokens.get(at..at + 4).unwrap_or_default() else { return };
-    let is_name = |token: &Token| matches!(token, Token::Word(word) if word.quote_style.is_some() || !is_clause(token));
-    let named = is_word(&before.token, "AS") || matches!(before.token, Token::Word(_) | Token::RParen);
+    let named = is_word(&before.token, "AS") || before.token == Token::RParen || is_name(&before.token);
     if !named || !is_name(&alias.token) || !is_word(&word_at.token, "AT") || !is_name(&place.token) {
-        return;
-    }
-    if is_word(&place.token, "TIME") {
         return;
     }
     let span = word_at.span;
@@ -81,8 +79,14 @@ fn place_alias(tokens: &mut Vec<TokenWithSpan>, at: usize) {
     tokens.splice(at + 2..at + 4, with.map(|token| TokenWithSpan::new(token, span)));
 }
 
-fn is_clause(token: &Token) -> bool {
-    CLAUSE_WORDS.iter().any(|word| is_word(token, word))
+/// Words that stand beside a name in FROM and in the conditions there, and are none.
+const NO_NAMES: &[&str] = &[
+    "AS", "BETWEEN", "CASE", "CROSS", "ELSE", "END", "FULL", "IN", "INNER", "IS", "LEFT", "LIKE", "NATURAL", "NOT",
+    "OUTER", "RIGHT", "SELECT", "THEN", "TIME", "WHEN",
+];
+
+fn is_name(token: &Token) -> bool {
+    matches!(token, Token::Word(_)) && !CLAUSE_WORDS.iter().chain(NO_NAMES).any(|word| is_word(token, word))
 }
 
 /// Makes the path that begins here a call, if it is one of UNPIVOT or has a subscript.
@@ -140,6 +144,8 @@ mod tests {
             ("SELECT ARRAY(SELECT 1)", "SELECT ARRAY(SELECT 1)"),
             ("SELECT a AT TIME ZONE 'UTC', b[1] FROM t", "SELECT a AT TIME ZONE 'UTC', b[1] FROM t"),
             ("SELECT 1 FROM a.b, c.d AS e", "SELECT 1 FROM a.b, c.d AS e"),
+            ("SELECT 1 FROM t at JOIN u ON at.a = u.at AND u.b", "SELECT 1 FROM t at JOIN u ON at.a = u.at AND u.b"),
+            ("SELECT at AS a, b AS at FROM t", "SELECT at AS a, b AS at FROM t"),
         ] {
             let Statement::Sql(statement) = one(sql) else { panic!("{sql}") };
             assert_eq!(statement.to_string(), meaning, "{sql}");
