@@ -11,7 +11,7 @@ use crate::scope::Scope;
 use crate::spread::Spread;
 use crate::sql_function::{self, Calls};
 use crate::stream_sql;
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::{ScalarValue, exec_err};
 use datafusion::error::Result as EngineResult;
@@ -201,6 +201,8 @@ impl Planner {
         let spread = Arc::clone(spread);
         let rest = rows.map_err(move |error| spread.told(error));
         let rows = futures::stream::once(async { Ok(first) }).chain(rest);
+        let planned = Arc::clone(&schema);
+        let rows = rows.map_ok(move |batch| as_planned(batch, &planned));
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
     }
 
@@ -213,6 +215,15 @@ impl Planner {
         let rows = self.stream(parameter::bind(plan, values)?).await?;
         Ok(Outcome::Rows { schema: shown_schema(&rows.schema()), rows, tag })
     }
+}
+
+/// A batch with what the plan says of its columns: those of another node come without it, and SUPER is told by it.
+fn as_planned(batch: RecordBatch, schema: &SchemaRef) -> RecordBatch {
+    if batch.schema_ref() == schema {
+        return batch;
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(Arc::clone(schema), batch.columns().to_vec(), &options).unwrap_or(batch)
 }
 
 /// Columns under the names that a client is told.
