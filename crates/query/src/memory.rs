@@ -4,7 +4,7 @@
 //! sort among twenty small operators spills at a twentieth of the limit. Here an operator takes what is free, up to a
 //! reserve that is kept for small operators and for those that cannot go to disk.
 
-use datafusion::common::config::ConfigOptions;
+use datafusion::common::config::{ConfigNonZeroUsize, ConfigOptions};
 use datafusion::common::human_readable_size;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -22,7 +22,7 @@ use tidegate_core::Settings;
 /// Largest holders of memory that an error names.
 const HOLDERS_NAMED_MAX: usize = 5;
 /// The reserve of a pool is its limit divided by this.
-const RESERVE_DIVISOR: usize = 4;
+const RESERVE_DIVISOR: usize = 2;
 /// A query's own limit, where none is set, is what all may hold divided by this.
 const QUERY_DIVISOR: usize = 2;
 /// Share of the machine's memory that queries may hold when no limit is set, in percent.
@@ -35,6 +35,12 @@ const DISK_BYTES: u64 = 100 << 30;
 const MERGE_DIVISOR: usize = 64;
 const MERGE_BYTES_MIN: usize = 512 << 10;
 const MERGE_BYTES_MAX: usize = 10 << 20;
+/// Sorted files that a merge reads at one time: each of them holds batches in memory.
+const MERGED_AT_ONCE_MAX: usize = 8;
+/// A batch has a row for so many bytes of the limit, within the bounds below.
+const BATCH_ROW_BYTES: usize = 64 << 10;
+const BATCH_ROWS_MIN: usize = 512;
+const BATCH_ROWS_MAX: usize = 8192;
 
 /// What queries share on a node: memory within `memory_limit`, files in a folder of their own for what does not fit,
 /// within `storage_limit`, and caches. What an earlier start left in the folder goes.
@@ -48,7 +54,8 @@ pub fn runtime(settings: &Settings, spill: &Path) -> Result<Arc<RuntimeEnv>> {
     let pool = Limited::new("memory_limit", if asked == 0 { share } else { asked }, None);
     let disk = DiskManagerBuilder::default()
         .with_mode(DiskManagerMode::Directories(vec![spill.to_path_buf()]))
-        .with_max_temp_directory_size(disk_limit(settings));
+        .with_max_temp_directory_size(disk_limit(settings))
+        .with_max_spill_merge_fan_in(MERGED_AT_ONCE_MAX);
     RuntimeEnvBuilder::new().with_memory_pool(tracked(pool)).with_disk_manager_builder(disk).build_arc()
 }
 
@@ -72,9 +79,12 @@ pub(crate) fn of_query(shared: &RuntimeEnv, limit: usize) -> Result<Arc<RuntimeE
     RuntimeEnvBuilder::from_runtime_env(shared).with_memory_pool(tracked(pool)).build_arc()
 }
 
-/// Makes what operators keep back fit a limit.
-pub(crate) fn scale(options: &mut ConfigOptions, limit: usize) {
+/// Makes batches, and what operators keep back, fit a limit.
+pub(crate) fn scale(options: &mut ConfigOptions, limit: usize) -> Result<()> {
+    let rows = (limit / BATCH_ROW_BYTES).clamp(BATCH_ROWS_MIN, BATCH_ROWS_MAX);
+    options.execution.batch_size = ConfigNonZeroUsize::try_new(rows)?;
     options.execution.sort_spill_reservation_bytes = (limit / MERGE_DIVISOR).clamp(MERGE_BYTES_MIN, MERGE_BYTES_MAX);
+    Ok(())
 }
 
 fn tracked(pool: Limited) -> Arc<dyn MemoryPool> {
@@ -220,12 +230,12 @@ mod tests {
     fn an_operator_takes_what_is_free_up_to_the_reserve() {
         // Of a limit of 100: bytes held, operators that spill, whether this one does, its bytes, what it asks for.
         let cases = [
-            (0, 1, true, 0, 75, true),
-            (0, 1, true, 0, 76, false),
-            (74, 10, true, 74, 1, true),
-            (75, 10, true, 75, 1, false),
-            (80, 10, true, 0, 2, true),
-            (80, 10, true, 0, 3, false),
+            (0, 1, true, 0, 50, true),
+            (0, 1, true, 0, 51, false),
+            (49, 10, true, 49, 1, true),
+            (50, 10, true, 50, 1, false),
+            (80, 10, true, 0, 5, true),
+            (80, 10, true, 0, 6, false),
             (80, 10, false, 0, 20, true),
             (80, 10, false, 0, 21, false),
             (usize::MAX, 0, false, 0, 1, false),

@@ -47,7 +47,7 @@ impl Planner {
         let limit = memory::query_limit(scope.engine.runtime(), scope.memory_limit);
         let runtime = memory::of_query(scope.engine.runtime(), limit).map_err(crate::from_datafusion)?;
         let options = state.config_mut().options_mut();
-        memory::scale(options, limit);
+        memory::scale(options, limit).map_err(crate::from_datafusion)?;
         // As in Postgres, a literal with a point is exact.
         options.sql_parser.parse_float_as_decimal = true;
         options.execution.time_zone = Some(scope.timezone.clone());
