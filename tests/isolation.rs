@@ -88,12 +88,18 @@ async fn recorded(run: &Run, client: &Client, dice: &mut Dice) -> Result<Seen, E
     client.batch_execute("BEGIN").await?;
     let mut read = [FIRST; 2];
     let first = usize::try_from(dice.below(2)).expect("0 or 1");
+    // Nothing, the one, or both.
+    let writes = dice.below(4);
+    if writes > 0 && dice.below(2) == 0 {
+        // The careful take first what they will change, and are never told to run again.
+        let tables = if writes == 3 { TABLES.join(", ") } else { TABLES[first].to_string() };
+        client.batch_execute(&format!("LOCK {tables}")).await?;
+    }
     for table in [first, 1 - first] {
         read[table] = version_of(client, TABLES[table]).await?;
     }
-    let (mut wrote, writes) = ([None, None], dice.below(4));
+    let mut wrote = [None, None];
     for table in [first, 1 - first] {
-        // Nothing, the one, or both.
         if writes == 3 || (writes > 0 && table == first) {
             let version = run.version();
             client.batch_execute(&format!("UPDATE {} SET v = {version}", TABLES[table])).await?;

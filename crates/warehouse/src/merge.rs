@@ -265,23 +265,23 @@ pub async fn replace(
     merge: &ast::Merge,
     values: &[ScalarValue],
 ) -> Result<Outcome> {
-    let before = work.scope.clone();
-    lower_removal(&before, with, merge)?.perform(work, values).await?;
-    work.scope = before;
+    let removal = lower_removal(&work.scope, with, merge)?;
+    let relation = removal.target.relation.clone();
     let mut query = tidegate_parser::parse_query("SELECT * FROM t")?;
     if let ast::SetExpr::Select(select) = query.body.as_mut() {
         select.from = vec![ast::TableWithJoins { relation: merge.source.clone(), joins: Vec::new() }];
     }
-    let target = target(&work.scope, &merge.table)?;
     query.with = with.cloned();
+    // On what the statement sees as it begins.
     let planner = Planner::new(&work.scope)?;
     let plan = planner.plan(&ast::Statement::Query(query)).await?;
-    if plan.schema().fields().len() != target.relation.columns.len() {
+    if plan.schema().fields().len() != relation.columns.len() {
         let message = "MERGE … REMOVE DUPLICATES needs a source with as many columns as the table";
         return Err(Error::new(Kind::Syntax, message));
     }
     let rows = planner.stream(tidegate_query::bind(plan, values.to_vec())?).await?;
-    let sources: Vec<Source> = (0..target.relation.columns.len()).map(Source::Input).collect();
-    let count = insert::pour(work, &target.relation, &sources, rows, None).await?;
+    removal.perform(work, values).await?;
+    let sources: Vec<Source> = (0..relation.columns.len()).map(Source::Input).collect();
+    let count = insert::pour(work, &relation, &sources, rows, None).await?;
     Ok(Outcome::Done { tag: RowsTag::Merge.text(count) })
 }
