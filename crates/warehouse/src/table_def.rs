@@ -356,3 +356,48 @@ fn key_column(columns: &[Column], name: &str, what: &str) -> Result<String> {
         _ => Ok(column.in_files().to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns() -> Vec<Column> {
+        vec![Column::new("a", SqlType::Int4), Column::new("b", SqlType::Varchar(9)), Column::new("c", SqlType::Bytea)]
+    }
+
+    #[test]
+    fn names_in_files() {
+        let taken: HashSet<String> = ["a", "a_2", "b_c"].map(String::from).into();
+        let cases = [("x", None), ("a", Some("a_3")), ("b c", Some("b_c_2")), ("(x)", Some("_x_"))];
+        for (name, expected) in cases {
+            assert_eq!(physical_name(name, &taken).as_deref(), expected, "{name}");
+        }
+        let mut columns = ["a b", "a,b", "a_b"].map(|name| Column::new(name, SqlType::Int4));
+        place_in_files(&mut columns);
+        assert_eq!(columns.each_ref().map(Column::in_files), ["a_b_2", "a_b_3", "a_b"]);
+    }
+
+    #[test]
+    fn keys_that_contradict_themselves() {
+        let named = |style, key: Option<&str>| TableAttributes {
+            dist_style: style,
+            dist_key: key.map(ast::Ident::new),
+            ..TableAttributes::default()
+        };
+        let b = || vec!["b".to_string()];
+        let cases = [
+            (named(None, None), vec![], Ok(DistStyle::Auto)),
+            (named(None, Some("a")), vec![], Ok(DistStyle::Key("a".into()))),
+            (named(Some(DistStyleWord::Key), None), b(), Ok(DistStyle::Key("b".into()))),
+            (named(Some(DistStyleWord::Key), None), vec![], Err(Kind::InvalidDefinition)),
+            (named(Some(DistStyleWord::All), Some("a")), vec![], Err(Kind::InvalidDefinition)),
+            (named(None, Some("a")), b(), Err(Kind::InvalidDefinition)),
+            (named(None, Some("c")), vec![], Err(Kind::InvalidDefinition)),
+            (named(None, Some("z")), vec![], Err(Kind::UndefinedColumn)),
+        ];
+        for (attributes, marked, expected) in cases {
+            let found = dist_style(&attributes, &marked, &columns()).map_err(|error| error.kind());
+            assert_eq!(found, expected, "{attributes:?} {marked:?}");
+        }
+    }
+}
