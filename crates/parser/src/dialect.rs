@@ -106,7 +106,6 @@ impl Dialect for TidegateDialect {
         supports_listen_notify
         supports_load_extension
         supports_named_fn_args_with_colon_operator
-        supports_named_fn_args_with_expr_name
         supports_nested_comments
         supports_notnull_operator
         supports_numeric_literal_underscores
@@ -115,6 +114,9 @@ impl Dialect for TidegateDialect {
         supports_unicode_string_literal
         supports_xml_expressions
     }
+
+    // Not `supports_named_fn_args_with_expr_name`: each argument would be read as the expression of a name first, and then
+    // again as itself, in calls within calls twice as often at each level.
 
     // Redshift's and DuckDB's `* EXCLUDE` and `ORDER BY ALL`, IGNORE NULLS inside the parentheses, and literals continued
     // on the next line, as the standard has it.
@@ -125,5 +127,17 @@ impl Dialect for TidegateDialect {
         supports_string_literal_concatenation
         supports_window_clause_named_window_reference
         supports_window_function_null_treatment_arg
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::parse_one;
+
+    #[test]
+    fn calls_within_calls_are_read_once() {
+        let nested = format!("SELECT {}1{}", "abs(".repeat(30), ")".repeat(30));
+        parse_one(&nested).unwrap();
+        parse_one("SELECT f(a => 1, c)").unwrap();
     }
 }
