@@ -63,6 +63,12 @@ def round_trips(binary):
 
 
 @check
+def a_union_is_told_in_the_type_that_its_rows_have():
+    rows = conn.cursor(binary=True).execute("SELECT 1 AS g UNION ALL SELECT 9000000000 ORDER BY 1").fetchall()
+    equal(rows, [(1,), (9000000000,)])
+
+
+@check
 def values_both_ways_as_text():
     round_trips(binary=False)
 

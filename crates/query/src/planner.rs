@@ -110,6 +110,13 @@ impl Planner {
         }
     }
 
+    /// The columns of a plan's rows. What a UNION makes of several types is decided when a plan is analyzed.
+    pub fn schema_of(&self, plan: LogicalPlan) -> SchemaRef {
+        let planned = Arc::new(plan.schema().as_arrow().clone());
+        let analyzed = self.state.analyzer().execute_and_check(plan, self.state.config_options(), |_, _| {});
+        analyzed.map_or(planned, |plan| Arc::new(plan.schema().as_arrow().clone()))
+    }
+
     /// Runs a plan whose parameters are bound.
     pub async fn stream(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream> {
         let rows = match (self.scope.engine.spread(), self.scope.task_bytes) {

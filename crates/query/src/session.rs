@@ -183,10 +183,11 @@ impl Session {
             let (types, schema) = call.describe(&self.scope()?, types).await?;
             return Ok((types, Some(schema)));
         }
-        let plan = Planner::new(&self.scope()?)?.plan(&table_arguments::bound(sql, &[])).await?;
+        let planner = Planner::new(&self.scope()?)?;
+        let plan = planner.plan(&table_arguments::bound(sql, &[])).await?;
         let types = parameter::types_of(&plan, types)?;
         let bound = parameter::bind(plan, parameter::nulls_of(&types))?;
-        Ok((types, Some(shown_schema(&Arc::new(bound.schema().as_arrow().clone())))))
+        Ok((types, Some(shown_schema(&planner.schema_of(bound)))))
     }
 
     /// Of a statement that changes rows: its parameters' types, and what its RETURNING gives.
