@@ -10,6 +10,7 @@ use parquet::arrow::async_writer::AsyncFileWriter;
 use parquet::errors::ParquetError;
 use std::sync::Arc;
 use tidegate_core::{Error, Result};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 /// Bytes of one part of a large object; smaller objects go up in one request.
@@ -71,7 +72,7 @@ impl Upload {
         self.wait_below(PARTS_IN_FLIGHT_MAX).await?;
         let begun = match self.multipart.take() {
             Some(begun) => begun,
-            None => self.store.put_multipart(&self.path).await.map_err(|e| store_error(e, self.path.as_ref()))?,
+            None => begin(&self.store, &self.path).await?,
         };
         let sending = self.multipart.insert(begun).put_part(PutPayload::from_bytes(part));
         self.in_flight.spawn(sending);
@@ -119,18 +120,49 @@ impl Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        let Some(mut multipart) = self.multipart.take() else { return };
-        let mut in_flight = std::mem::take(&mut self.in_flight);
-        let path = self.path.clone();
-        // Outside of a runtime nothing can be sent: the store's own rule for unfinished uploads is left.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                in_flight.shutdown().await;
-                if let Err(error) = multipart.abort().await {
-                    tracing::warn!(%path, %error, "an unfinished upload could not be taken back");
-                }
-            });
+        if let Some(multipart) = self.multipart.take() {
+            take_back(multipart, std::mem::take(&mut self.in_flight), self.path.clone());
         }
+    }
+}
+
+/// An upload that has begun, and that nobody has taken over yet.
+struct Begun {
+    multipart: Option<Box<dyn MultipartUpload>>,
+    path: Path,
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if let Some(multipart) = self.multipart.take() {
+            take_back(multipart, JoinSet::new(), self.path.clone());
+        }
+    }
+}
+
+/// Begins an upload. In a task of its own: the store may have begun it when its caller no longer waits for the answer,
+/// and then it is taken back.
+async fn begin(store: &Arc<dyn ObjectStore>, path: &Path) -> Result<Box<dyn MultipartUpload>> {
+    let (store, of_task) = (Arc::clone(store), path.clone());
+    let (tell, told) = oneshot::channel();
+    tokio::spawn(async move {
+        let begun = store.put_multipart(&of_task).await;
+        // Where nobody listens, what is told is dropped here.
+        drop(tell.send(begun.map(|multipart| Begun { multipart: Some(multipart), path: of_task })));
+    });
+    let mut begun = told.await.map_err(Error::internal)?.map_err(|e| store_error(e, path.as_ref()))?;
+    begun.multipart.take().ok_or_else(|| Error::internal("an upload that has not begun"))
+}
+
+fn take_back(mut multipart: Box<dyn MultipartUpload>, mut in_flight: JoinSet<object_store::Result<()>>, path: Path) {
+    // Outside of a runtime nothing can be sent: the store's own rule for unfinished uploads is left.
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        runtime.spawn(async move {
+            in_flight.shutdown().await;
+            if let Err(error) = multipart.abort().await {
+                tracing::warn!(%path, %error, "an unfinished upload could not be taken back");
+            }
+        });
     }
 }
 
