@@ -76,7 +76,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_part_begins_with_a_line() {
-        let cases: [(&[&str], Option<(u64, &str)>); 4] = [
+        type Case = (&'static [&'static str], Option<(u64, &'static str)>);
+        let cases: [Case; 4] = [
             (&["\nab\n", "c"], Some((10, "ab\nc"))),
             (&["xa", "b\n", "c\n"], Some((13, "c\n"))),
             (&["xab\n"], Some((13, ""))),
