@@ -1,7 +1,7 @@
 //! Two hundred sessions of mixed reads, writes and DDL: the sum of a bank's accounts holds in every snapshot, no update
 //! is lost, and the history of all transactions is one that snapshot isolation can make.
 //!
-//! `TIDEGATE_ISOLATION_SECONDS` says how long (5; `tests/run --all`: 60), `TIDEGATE_SEED` repeats the choices.
+//! `TIDEGATE_ISOLATION_SECONDS` says how long (12; `tests/run --all`: 60), `TIDEGATE_SEED` repeats the choices.
 
 mod history;
 
@@ -18,7 +18,7 @@ use history::{FIRST, Seen};
 /// Sessions at one time.
 const SESSIONS: u64 = 200;
 /// Seconds where nobody says otherwise.
-const SECONDS: u64 = 5;
+const SECONDS: u64 = 12;
 /// Accounts, and what each begins with.
 const ACCOUNTS: i64 = 16;
 const BALANCE: i64 = 1000;
