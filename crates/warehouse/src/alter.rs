@@ -13,7 +13,7 @@ use tidegate_query::{Work, sql_type, view};
 
 /// Whom a statement is about.
 enum Target {
-    Table(Relation),
+    Table(Box<Relation>),
     /// Not there, which is passed over.
     Missing,
     /// Another service's.
@@ -23,7 +23,7 @@ enum Target {
 /// Performs Redshift's own clauses. False: the relation is no managed table.
 pub async fn change(work: &mut Work<'_>, alter: &AlterTable) -> Result<bool> {
     let relation = match target(work, &alter.name, alter.if_exists)? {
-        Target::Table(relation) => relation,
+        Target::Table(relation) => *relation,
         Target::Missing => return Ok(true),
         Target::Other => return Ok(false),
     };
@@ -37,7 +37,7 @@ pub async fn change(work: &mut Work<'_>, alter: &AlterTable) -> Result<bool> {
 /// Performs what sqlparser reads. False: the relation is no managed table.
 pub async fn alter(work: &mut Work<'_>, alter: &ast::AlterTable) -> Result<bool> {
     let relation = match target(work, &alter.name, alter.if_exists)? {
-        Target::Table(relation) => relation,
+        Target::Table(relation) => *relation,
         Target::Missing => return Ok(true),
         Target::Other => return Ok(false),
     };
@@ -52,7 +52,7 @@ fn target(work: &mut Work<'_>, name: &ast::ObjectName, if_exists: bool) -> Resul
     match work.relation(name) {
         Ok(relation) if matches!(relation.kind, RelationKind::Table(_)) => {
             refuse_view(work, &relation)?;
-            Ok(Target::Table(relation))
+            Ok(Target::Table(Box::new(relation)))
         }
         Ok(_) => Ok(Target::Other),
         Err(error) if if_exists && error.kind() == Kind::UndefinedTable => {

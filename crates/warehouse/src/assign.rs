@@ -152,7 +152,7 @@ fn column_of(query: &ast::Query, nth: usize) -> Result<Expr> {
         && let Some(ast::TableFactor::Derived { subquery, .. }) =
             select.from.first_mut().map(|table| &mut table.relation)
     {
-        *subquery = Box::new(whole);
+        **subquery = whole;
     }
     Ok(Expr::Subquery(column))
 }
