@@ -137,7 +137,9 @@ mod tests {
     fn a_table_is_looked_at_when_enough_has_changed() {
         let table = |changed: u64, known: Option<(u64, u64)>| {
             let found = known.map(|(rows, changed)| Arc::new(Analysis { rows, changed, ..Analysis::default() }));
-            TableFiles { changed, analysis: found, ..TableFiles::default() }
+            let mut files = TableFiles::default();
+            (files.changed, files.analysis) = (changed, found);
+            files
         };
         let cases = [
             (table(0, None), 0.0, false),

@@ -73,8 +73,11 @@ fn order(a: &ScalarValue, b: &ScalarValue) -> Ordering {
 mod tests {
     use super::*;
 
-    fn spans(of: &[(u64, Option<(i64, i64)>)]) -> Vec<Span> {
-        let span = |(id, (rows, bounds)): (usize, &(u64, Option<(i64, i64)>))| Span {
+    /// Rows of a file, and their bounds if they are known.
+    type Told = (u64, Option<(i64, i64)>);
+
+    fn spans(of: &[Told]) -> Vec<Span> {
+        let span = |(id, (rows, bounds)): (usize, &Told)| Span {
             id: id as u64,
             rows: *rows,
             bounds: bounds.map(|(min, max)| (ScalarValue::from(min), ScalarValue::from(max))),
@@ -84,7 +87,7 @@ mod tests {
 
     #[test]
     fn the_sorted_region_is_the_most_rows_without_overlap() {
-        type Case<'a> = (&'a [(u64, Option<(i64, i64)>)], &'a [u64]);
+        type Case<'a> = (&'a [Told], &'a [u64]);
         let cases: [Case<'_>; 6] = [
             (&[], &[]),
             (&[(5, Some((1, 9)))], &[]),
