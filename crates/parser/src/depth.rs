@@ -12,6 +12,10 @@ use crate::piece::{Piece, is_word};
 /// How many operators may stand in a chain, those of the chains around it included.
 const MAX_CHAINED_OPERATORS: usize = 2000;
 
+/// How deeply `[` may be nested; arrays of Postgres have six dimensions. sqlparser reads what follows `ARRAY[` twice when
+/// something in it is too deep, so each level would double the time.
+const MAX_NESTED_BRACKETS: usize = 10;
+
 /// Words that act as operators between or behind expressions.
 const OPERATOR_WORDS: &[&str] = &[
     "AND", "OR", "NOT", "XOR", "IS", "ISNULL", "NOTNULL", "IN", "BETWEEN", "LIKE", "ILIKE", "RLIKE", "REGEXP",
@@ -34,12 +38,20 @@ pub(crate) fn too_deep() -> Error {
         .hint("Split it; move inner queries into WITH; write x IN (…) for a long chain of OR.")
 }
 
-/// Fails where a chain is too long.
+/// Fails where a chain is too long, or brackets are nested too deeply.
 pub(crate) fn check(piece: &Piece) -> Result<()> {
     let mut outer = Vec::new();
     let mut frame = Frame::default();
-    let mut depth = 0;
+    let (mut depth, mut brackets) = (0, 0_usize);
     for (index, token) in piece.tokens.iter().map(|token| &token.token).enumerate() {
+        match token {
+            Token::LBracket => brackets += 1,
+            Token::RBracket => brackets = brackets.saturating_sub(1),
+            _ => {}
+        }
+        if brackets > MAX_NESTED_BRACKETS {
+            return Err(too_deep().at(piece.char_of(index)));
+        }
         match token {
             Token::LParen => outer.push(std::mem::take(&mut frame)),
             Token::RParen => {
@@ -110,6 +122,9 @@ mod tests {
             (chain(" UNION SELECT a, b", 100_000), false),
             (chain(" || f(1)", 100_000), false),
             (chain("[1]", 100_000), false),
+            (format!("SELECT {}1{}", "ARRAY[".repeat(10), "]".repeat(10)), true),
+            (format!("SELECT {}1{}", "ARRAY[".repeat(500), "]".repeat(500)), false),
+            (format!("SELECT {}{}1{}", "ARRAY[".repeat(10), "- ".repeat(500), "]".repeat(10)), false),
         ];
         for (sql, fits) in cases {
             let start = &sql[..30];
