@@ -25,7 +25,7 @@ const ANSWER_SECONDS_MAX: u64 = 60;
 /// After so many statements the tables are made anew, as some have dropped them.
 const FRESH_AFTER: u64 = 100;
 /// Where panics are contained: decoders of others, which trust the bytes they are given.
-const DECODERS: &[&str] = &["/parquet-", "/orc-rust-", "/arrow-"];
+const DECODERS: &[&str] = &["/parquet-", "/orc-rust-", "/arrow-", "/bytes-"];
 /// Largest number of failures that are collected.
 const FAILURES_MAX: usize = 20;
 

@@ -115,6 +115,9 @@ const TOLD_BY_TEXT: &[(&str, Kind)] = &[
     ("not found", Kind::UndefinedTable),
     ("coercion", Kind::DatatypeMismatch),
     ("Cannot coerce", Kind::DatatypeMismatch),
+    ("Cannot access field", Kind::DatatypeMismatch),
+    ("Parquet argument error", Kind::DataCorrupted),
+    ("Parquet error", Kind::DataCorrupted),
 ];
 
 fn from_text(message: &str, otherwise: Kind) -> Error {

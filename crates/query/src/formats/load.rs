@@ -335,13 +335,15 @@ mod tests {
     async fn options_decide_on_null_and_width() {
         let csv = LoadOptions::csv;
         type Case<'a> = (&'a str, LoadOptions, Result<(usize, usize), Kind>);
-        let cases: [Case<'_>; 9] = [
+        let cases: [Case<'_>; 10] = [
             ("1,\n2,\"\"\n", csv(), Ok((2, 0))),
             ("1,\n2,\"\"\n", LoadOptions::postgres_csv(), Ok((2, 1))),
             ("1,-\n", LoadOptions { null: Some("-".into()), ..csv() }, Ok((1, 1))),
             (",a\n", csv(), Err(Kind::NotNullViolation)),
             ("1\n", csv(), Err(Kind::BadCopyFormat)),
-            ("1\n", LoadOptions { fill_missing: true, ..csv() }, Ok((1, 1))),
+            // CPY-28: a text that is missing is empty where an empty one is no NULL.
+            ("1\n", LoadOptions { fill_missing: true, ..csv() }, Ok((1, 0))),
+            ("1\n", LoadOptions { fill_missing: true, ..LoadOptions::postgres_csv() }, Ok((1, 1))),
             ("1,a,b\n", csv(), Err(Kind::BadCopyFormat)),
             ("1,a,b\n", LoadOptions { ignore_extra: true, ..csv() }, Ok((1, 0))),
             ("99999999999999999999,a\n", csv(), Err(Kind::OutOfRange)),
