@@ -67,7 +67,7 @@ fn a_failed_unload_leaves_no_upload() {
         let client = setting.server.connect().await;
         let error = client.batch_execute(&setting.statement(200_000)).await.unwrap_err();
         assert_eq!(error.code().map(tokio_postgres::error::SqlState::code), Some("22012"));
-        assert_eq!(s3::server().uploads(&setting.bucket), 0);
+        setting.until_uploads(false).await;
         setting.prefix_is_free().await;
     });
 }
