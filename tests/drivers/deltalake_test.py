@@ -4,6 +4,7 @@ import datetime as dt
 import pathlib
 from decimal import Decimal
 
+import duckdb
 import psycopg
 import pyarrow
 from deltalake import DeltaTable, QueryBuilder
@@ -92,6 +93,23 @@ def small_writes_compaction_and_checkpoints():
     equal(len(found.file_uris()), 1)
     equal([row["id"] for row in rows("busy") if row["name"] == "changed"], list(range(20, 25)))
     equal(found.version(), conn.execute("SELECT version FROM tidegate.tables WHERE name = 'busy'").fetchone()[0])
+
+
+@check
+def duckdb_reads_the_files_that_are_listed():
+    conn.execute("CREATE TABLE listed (id int, name text, price numeric(10,2), seen timestamptz)")
+    conn.execute("INSERT INTO listed SELECT n, 'row ' || n, n / 4.0, '2013-01-01 05:00:00+00' FROM generate_series(1, 20000) AS g(n)")
+    conn.execute("DELETE FROM listed WHERE id % 3 = 0")
+    conn.execute("INSERT INTO listed VALUES (0, NULL, NULL, NULL)")
+    conn.execute("CHECKPOINT")
+    conn.execute("UPDATE listed SET name = 'changed' WHERE id < 10")
+    conn.execute("VACUUM listed")
+    conn.execute("CHECKPOINT")
+    query = "SELECT count(*), count(name), sum(id), sum(price), count(seen), max(name) FROM {}"
+    paths = [uri.removeprefix("file://") for uri in delta("listed").file_uris()]
+    ours = conn.execute(query.format("listed")).fetchone()
+    equal(duckdb.execute(query.format(f"read_parquet({paths})")).fetchone(), ours)
+    equal(ours[0], 13335)
 
 
 @check
