@@ -1,5 +1,7 @@
 //! The engine of the server: what all sessions share.
 
+use crate::arithmetic::CheckedArithmetic;
+use crate::build_sides::HoldTheFew;
 use crate::cooperative::YieldAboveJoins;
 use crate::joins::OneProbe;
 use crate::late_reads::LateReads;
@@ -13,6 +15,8 @@ use crate::spread::Spread;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -67,7 +71,9 @@ impl Engine {
             // Before the engine's own, which would take paths for fields of structs.
             .with_expr_planners(vec![Arc::new(SuperPlanner)])
             .with_default_features()
+            .with_analyzer_rule(Arc::new(CheckedArithmetic))
             .with_optimizer_rule(Arc::new(SemiJoinsFirst))
+            .with_physical_optimizer_rules(physical_rules())
             .with_physical_optimizer_rule(Arc::new(LateReads))
             .with_physical_optimizer_rule(Arc::new(OneProbe))
             .with_physical_optimizer_rule(Arc::new(YieldAboveJoins));
@@ -232,10 +238,18 @@ impl Engine {
     }
 }
 
+/// The engine's own rules for physical plans, and ours that has its place among them.
+fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let mut rules = PhysicalOptimizer::new().rules;
+    let chosen = rules.iter().position(|rule| rule.name() == "join_selection").map_or(rules.len(), |at| at + 1);
+    rules.insert(chosen, Arc::new(HoldTheFew));
+    rules
+}
+
 /// Adds the functions that every node has beside the engine's own.
 pub fn with_functions(mut state: SessionState) -> Result<SessionState> {
     let own = crate::functions::all().into_iter().chain(crate::partiql::functions());
-    for function in own.chain(crate::text_cast::all()) {
+    for function in own.chain(crate::text_cast::all()).chain(crate::arithmetic::functions()) {
         state.register_udf(function).map_err(crate::from_datafusion)?;
     }
     Ok(state)

@@ -13,7 +13,9 @@
 //! Specified by `tests/slt/door`.
 
 mod access;
+mod arithmetic;
 mod block;
+mod build_sides;
 mod call;
 mod chunk;
 mod compat;
@@ -45,6 +47,7 @@ mod planner;
 mod prepared;
 mod returning;
 mod scope;
+mod selectivity;
 mod semi_joins;
 mod service;
 pub mod service_table;

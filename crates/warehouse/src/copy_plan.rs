@@ -48,14 +48,16 @@ pub struct TextReading {
 }
 
 impl TextReading {
-    /// Whether a file can be cut at a line end near any place. A line end in quotes is found out later.
+    /// Whether a file can be cut near any place: at a line end, or where a JSON object begins a line. A line end in quotes
+    /// is found out later.
     pub fn can_be_cut(&self) -> bool {
-        let by_lines = match self.options.format {
+        let has_places = match self.options.format {
             TextFormat::Csv { escape, .. } => escape.is_none() && !self.options.rules.remove_quotes,
+            TextFormat::Json(_) => true,
             _ => false,
         };
         self.source == TextSource::File
-            && by_lines
+            && has_places
             && self.compression == Compression::None
             && self.encoding == Encoding::Utf8
     }

@@ -18,9 +18,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tidegate_catalog::{Column, Relation, SqlType};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_query::conform::{Source, conform};
-use tidegate_query::formats::read::{ByteStream, from_first_line, read_range, sniff};
+use tidegate_query::formats::read::{
+    ByteStream, OBJECT_LOOK_BACK_BYTES, from_first_line, from_first_object, read_range, sniff,
+};
 use tidegate_query::formats::{
-    Compression, FileFormat, FileScan, LoadError, Loader, Replaced, avro_as_json, guarded, infer_schema,
+    Compression, FileFormat, FileScan, LoadError, Loader, RECORD_BYTES_MAX, Replaced, TextFormat, avro_as_json,
+    guarded, infer_schema,
 };
 use tidegate_query::{TableSink, from_datafusion};
 use tidegate_storage::{Place, S3Access, Stores, object_error};
@@ -314,6 +317,11 @@ async fn open_text(
         .boxed()
     };
     match piece.range {
+        Some((start, end)) if start > 0 && matches!(reading.options.format, TextFormat::Json(_)) => {
+            let from = start.saturating_sub(OBJECT_LOOK_BACK_BYTES);
+            let within = start..end + RECORD_BYTES_MAX as u64;
+            from_first_object(counted(from..piece.file.bytes), from, within).await
+        }
         Some((start, _)) if start > 0 => from_first_line(counted(start - 1..piece.file.bytes), start).await,
         _ => {
             let raw = counted(0..piece.file.bytes);

@@ -108,9 +108,14 @@ impl Strings {
         let mut offsets = Vec::with_capacity(self.ends.len() + 1);
         offsets.push(0);
         offsets.append(&mut self.ends);
-        let bytes = Buffer::from_vec(std::mem::take(&mut self.bytes));
-        (OffsetBuffer::new(ScalarBuffer::from(offsets)), bytes)
+        (OffsetBuffer::new(ScalarBuffer::from(offsets)), Buffer::from_vec(taken(&mut self.bytes)))
     }
+}
+
+/// What is there, and room for as much again: the next batch is mostly of the same size.
+fn taken<T>(values: &mut Vec<T>) -> Vec<T> {
+    let room = Vec::with_capacity(values.len());
+    std::mem::replace(values, room)
 }
 
 impl ColumnBuilder {
@@ -227,9 +232,11 @@ impl ColumnBuilder {
 
     /// A JSON number as the column reads it: many writers put `5.0` for a whole number.
     pub(super) fn json_number<'t>(&self, text: Cow<'t, str>) -> Cow<'t, str> {
-        let whole = matches!(self.values, Values::Int16(_) | Values::Int32(_) | Values::Int64(_));
+        if !matches!(self.values, Values::Int16(_) | Values::Int32(_) | Values::Int64(_)) {
+            return text;
+        }
         match text.split_once('.') {
-            Some((digits, zeros)) if whole && !zeros.is_empty() && zeros.bytes().all(|b| b == b'0') => {
+            Some((digits, zeros)) if !zeros.is_empty() && zeros.bytes().all(|b| b == b'0') => {
                 Cow::Owned(digits.to_string())
             }
             _ => text,
@@ -372,19 +379,19 @@ impl ColumnBuilder {
         self.rows = 0;
         let array: ArrayRef = match &mut self.values {
             Values::Bool(v) => Arc::new(BooleanArray::new(v.finish(), nulls)),
-            Values::Int16(v) => Arc::new(Int16Array::new(std::mem::take(v).into(), nulls)),
-            Values::Int32(v) => Arc::new(Int32Array::new(std::mem::take(v).into(), nulls)),
-            Values::Int64(v) => Arc::new(Int64Array::new(std::mem::take(v).into(), nulls)),
-            Values::Float32(v) => Arc::new(Float32Array::new(std::mem::take(v).into(), nulls)),
-            Values::Float64(v) => Arc::new(Float64Array::new(std::mem::take(v).into(), nulls)),
+            Values::Int16(v) => Arc::new(Int16Array::new(taken(v).into(), nulls)),
+            Values::Int32(v) => Arc::new(Int32Array::new(taken(v).into(), nulls)),
+            Values::Int64(v) => Arc::new(Int64Array::new(taken(v).into(), nulls)),
+            Values::Float32(v) => Arc::new(Float32Array::new(taken(v).into(), nulls)),
+            Values::Float64(v) => Arc::new(Float64Array::new(taken(v).into(), nulls)),
             Values::Decimal(v, precision, scale) => {
-                let array = Decimal128Array::new(std::mem::take(v).into(), nulls);
+                let array = Decimal128Array::new(taken(v).into(), nulls);
                 Arc::new(array.with_precision_and_scale(*precision, *scale)?)
             }
-            Values::Date(v) => Arc::new(Date32Array::new(std::mem::take(v).into(), nulls)),
-            Values::Time(v) => Arc::new(Time64MicrosecondArray::new(std::mem::take(v).into(), nulls)),
+            Values::Date(v) => Arc::new(Date32Array::new(taken(v).into(), nulls)),
+            Values::Time(v) => Arc::new(Time64MicrosecondArray::new(taken(v).into(), nulls)),
             Values::Timestamp(v, _) => {
-                let array = TimestampMicrosecondArray::new(std::mem::take(v).into(), nulls);
+                let array = TimestampMicrosecondArray::new(taken(v).into(), nulls);
                 match self.field.data_type() {
                     DataType::Timestamp(_, zone) => Arc::new(array.with_timezone_opt(zone.clone())),
                     _ => Arc::new(array),

@@ -1,4 +1,6 @@
 //! One JSON object, read without building a tree: each member goes to the column of its name as raw JSON text.
+//!
+//! Objects of plain scalars, which most writers make, are walked here; all others, the wrong ones too, by serde.
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -10,17 +12,101 @@ pub(super) struct Members<'n, 'j> {
     /// Names of the columns.
     pub names: &'n [String],
     /// Raw JSON by column; `None`: the object has no such member.
-    pub found: Vec<Option<&'j RawValue>>,
+    pub found: Vec<Option<&'j str>>,
 }
 
 impl<'n, 'j> Members<'n, 'j> {
     /// Reads one object; `exact` tells that letter case counts.
     pub(super) fn read(line: &'j str, names: &'n [String], exact: bool) -> serde_json::Result<Self> {
         let mut members = Members { names, found: vec![None; names.len()] };
+        if members.read_plain(line, exact).is_some() {
+            return Ok(members);
+        }
+        members.found.fill(None);
         let mut json = serde_json::Deserializer::from_str(line);
         json.deserialize_map(Object(&mut members, exact))?;
         json.end()?;
         Ok(members)
+    }
+
+    /// An object of scalars alone, its texts without escapes. None: it may be something else.
+    fn read_plain(&mut self, line: &'j str, exact: bool) -> Option<()> {
+        let bytes = line.as_bytes();
+        let mut at = behind(bytes, 0, b'{')?;
+        let mut hint = 0;
+        loop {
+            let key = behind(bytes, at, b'"')?;
+            let end = text_end(bytes, key)?;
+            let column = column_of(self.names, hint, exact, line.get(key..end)?);
+            let value = blank_until(bytes, behind(bytes, end + 1, b':')?);
+            at = scalar_end(bytes, value)?;
+            if let Some(column) = column {
+                hint = column + 1;
+                *self.found.get_mut(column)? = Some(line.get(value..at)?);
+            }
+            at = blank_until(bytes, at);
+            match bytes.get(at)? {
+                b',' => at += 1,
+                b'}' => return (blank_until(bytes, at + 1) == bytes.len()).then_some(()),
+                _ => return None,
+            }
+        }
+    }
+}
+
+/// Where the blanks from a place on end.
+fn blank_until(bytes: &[u8], at: usize) -> usize {
+    let blank = bytes.iter().skip(at).take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).count();
+    at + blank
+}
+
+/// The place behind a byte that comes next, blanks aside.
+fn behind(bytes: &[u8], at: usize, wanted: u8) -> Option<usize> {
+    let at = blank_until(bytes, at);
+    (bytes.get(at) == Some(&wanted)).then_some(at + 1)
+}
+
+/// Where a text without escapes ends that began before this place: the place of its quote.
+fn text_end(bytes: &[u8], at: usize) -> Option<usize> {
+    let rest = bytes.get(at..)?;
+    let length = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
+    (rest.get(length) == Some(&b'"')).then_some(at + length)
+}
+
+/// Where a scalar ends that begins here. None: it is none, or not a plain one.
+fn scalar_end(bytes: &[u8], at: usize) -> Option<usize> {
+    let rest = bytes.get(at..)?;
+    let length = match rest.first()? {
+        b'"' => return text_end(bytes, at + 1).map(|end| end + 1),
+        b't' => rest.starts_with(b"true").then_some(4)?,
+        b'f' => rest.starts_with(b"false").then_some(5)?,
+        b'n' => rest.starts_with(b"null").then_some(4)?,
+        _ => number_bytes(rest)?,
+    };
+    Some(at + length)
+}
+
+/// Bytes of a number without an exponent: what follows them is looked at by whoever asks.
+fn number_bytes(text: &[u8]) -> Option<usize> {
+    let digits = |from: usize| text.iter().skip(from).take_while(|byte| byte.is_ascii_digit()).count();
+    let sign = usize::from(text.first() == Some(&b'-'));
+    let whole = digits(sign);
+    let leading_zero = whole > 1 && text.get(sign) == Some(&b'0');
+    let end = sign + whole;
+    match (whole, text.get(end)) {
+        (0, _) => None,
+        _ if leading_zero => None,
+        (_, Some(b'.')) => Some(digits(end + 1)).filter(|fraction| *fraction > 0).map(|fraction| end + 1 + fraction),
+        _ => Some(end),
+    }
+}
+
+/// The column of a member, the one at the hint first: members mostly come in the columns' order.
+fn column_of(names: &[String], hint: usize, exact: bool, key: &str) -> Option<usize> {
+    let is = |name: &String| name == key || (!exact && name.eq_ignore_ascii_case(key));
+    match names.get(hint).is_some_and(is) {
+        true => Some(hint),
+        false => names.iter().position(is),
     }
 }
 
@@ -40,7 +126,7 @@ impl<'j> Visitor<'j> for Object<'_, '_, 'j> {
             if let Some(column) = column {
                 hint = column + 1;
                 if let Some(slot) = self.0.found.get_mut(column) {
-                    *slot = Some(value);
+                    *slot = Some(value.get());
                 }
             }
         }
@@ -48,7 +134,7 @@ impl<'j> Visitor<'j> for Object<'_, '_, 'j> {
     }
 }
 
-/// Finds the column of a key, the one after the last first: members mostly come in the columns' order.
+/// Finds the column of a key.
 struct Key<'n> {
     names: &'n [String],
     hint: usize,
@@ -71,11 +157,7 @@ impl<'j> Visitor<'j> for Key<'_> {
     }
 
     fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        let is = |name: &String| name == key || (!self.exact && name.eq_ignore_ascii_case(key));
-        if self.names.get(self.hint).is_some_and(is) {
-            return Ok(Some(self.hint));
-        }
-        Ok(self.names.iter().position(is))
+        Ok(column_of(self.names, self.hint, self.exact, key))
     }
 }
 
@@ -84,7 +166,7 @@ pub(super) fn scalar_text(raw: &str) -> serde_json::Result<Option<Cow<'_, str>>>
     match raw.as_bytes().first() {
         Some(b'"') => {
             let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
-            if inner.contains('\\') {
+            if memchr::memchr(b'\\', inner.as_bytes()).is_some() {
                 serde_json::from_str(raw).map(|s: String| Some(s.into()))
             } else {
                 Ok(Some(inner.into()))
@@ -150,12 +232,53 @@ mod tests {
     fn members_find_their_columns() {
         let names = ["a".to_string(), "b".to_string(), "c".to_string()];
         let members = Members::read(r#"{"B": "x\ny", "a": {"k": [1]}, "z": 1}"#, &names, false).unwrap();
-        let texts: Vec<_> =
-            members.found.iter().map(|raw| raw.and_then(|raw| scalar_text(raw.get()).unwrap())).collect();
+        let texts: Vec<_> = members.found.iter().map(|raw| raw.and_then(|raw| scalar_text(raw).unwrap())).collect();
         assert_eq!(texts, [Some(r#"{"k": [1]}"#.into()), Some("x\ny".into()), None]);
         assert!(Members::read("[1]", &names, false).is_err());
         assert!(Members::read(r#"{"a":1} x"#, &names, false).is_err());
         assert_eq!(keys(r#"{"z":1,"a":{"q":2}}"#).unwrap(), ["z", "a"]);
+    }
+
+    #[test]
+    fn plain_objects_read_as_serde_reads_them() {
+        let names = ["a".to_string(), "b".to_string()];
+        let plain = [
+            r#"{"a":1,"b":"x"}"#,
+            " { \"b\" : -0.50 ,\t\"z\": null,\r\n\"A\" : true }\n",
+            r#"{"a":"é","a":false}"#,
+            r#"{"a":"","b":0}"#,
+            r#"{"b":[1,{"k":"}"}],"a":1e5}"#,
+            r#"{"a\u0062":1,"b":"\n"}"#,
+            "{}",
+        ];
+        for text in plain {
+            let members = Members::read(text, &names, true).unwrap();
+            let tree: serde_json::Value = serde_json::from_str(text).unwrap();
+            for (name, found) in names.iter().zip(&members.found) {
+                let found = found.map(|raw| serde_json::from_str::<serde_json::Value>(raw).unwrap());
+                assert_eq!(found.as_ref(), tree.get(name), "{name} of {text}");
+            }
+        }
+        let wrong = [
+            r#"{"a":01}"#,
+            r#"{"a":1.}"#,
+            r#"{"a":-}"#,
+            r#"{"a":1.5.5}"#,
+            r#"{"a":1x}"#,
+            r#"{"a":1,}"#,
+            r#"{"a":1 "b":2}"#,
+            r#"{"a"1}"#,
+            r#"{a:1}"#,
+            r#"{"a":truex}"#,
+            r#"{"a":1}}"#,
+            "{\"a\":\"\u{1}\"}",
+            r#"{"a":1"#,
+            r#"{"a"#,
+            "",
+        ];
+        for text in wrong {
+            assert!(Members::read(text, &names, true).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -58,6 +58,56 @@ pub async fn from_first_line(mut bytes: ByteStream, start: u64) -> io::Result<Op
     Ok(None)
 }
 
+/// Bytes before a part of a JSON file that are to be looked at: where the object before it ends.
+pub const OBJECT_LOOK_BACK_BYTES: u64 = 64;
+
+/// The stream from its first JSON object on that begins a line at `within` or behind it, and where that begins. The stream
+/// begins at `at`. None: there is none before the range's end.
+///
+/// Between `}` and `{` with nothing but blanks between them one value has ended and another begins: inside a value a
+/// comma or a name would stand there, and in a text no line ends.
+pub async fn from_first_object(
+    mut bytes: ByteStream,
+    mut at: u64,
+    within: Range<u64>,
+) -> io::Result<Option<(u64, ByteStream)>> {
+    let mut seen = Seen::Other;
+    while let Some(chunk) = bytes.next().await.transpose()?.filter(|_| at < within.end) {
+        for (index, byte) in chunk.iter().enumerate() {
+            let here = at + index as u64;
+            if *byte == b'{' && seen == Seen::LineEnd && here >= within.start {
+                let first = stream::iter([Ok(chunk.slice(index..))]);
+                return Ok(Some((here, first.chain(bytes).boxed())));
+            }
+            seen = seen.then(*byte);
+        }
+        at += chunk.len() as u64;
+    }
+    Ok(None)
+}
+
+/// What stands before a place in a JSON file, blanks aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// The end of an object.
+    ObjectEnd,
+    /// That, and behind it the end of a line.
+    LineEnd,
+    /// Neither.
+    Other,
+}
+
+impl Seen {
+    fn then(self, byte: u8) -> Seen {
+        match (self, byte) {
+            (_, b'}') => Seen::ObjectEnd,
+            (Seen::ObjectEnd | Seen::LineEnd, b'\n') => Seen::LineEnd,
+            (seen, b' ' | b'\t' | b'\r') => seen,
+            _ => Seen::Other,
+        }
+    }
+}
+
 /// The compression that the first bytes tell, beside the whole stream.
 pub async fn sniff(mut bytes: ByteStream) -> io::Result<(Compression, ByteStream)> {
     let Some(first) = bytes.next().await.transpose()? else { return Ok((Compression::None, bytes)) };
@@ -85,6 +135,30 @@ mod tests {
         ];
         for (texts, expected) in cases {
             let found = from_first_line(chunks(texts), 10).await.unwrap();
+            let found = match found {
+                Some((at, rest)) => Some((at, rest.try_collect::<Vec<_>>().await.unwrap().concat())),
+                None => None,
+            };
+            assert_eq!(found, expected.map(|(at, text)| (at, text.as_bytes().to_vec())), "{texts:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_part_begins_with_an_object() {
+        type Case = (&'static [&'static str], Option<(u64, &'static str)>);
+        let cases: [Case; 8] = [
+            (&["{}\n{\"a\"", ":1}"], Some((13, "{\"a\":1}"))),
+            (&["}", "\r\n", " {1}"], Some((14, "{1}"))),
+            (&["1},\n{2}\n{3}"], Some((18, "{3}"))),
+            (&["\n{1}\n{2}"], Some((15, "{2}"))),
+            // It begins before the part.
+            (&["}\n{1}\n{2}"], Some((16, "{2}"))),
+            (&["{} {}\n"], None),
+            (&["{1}\n\n{2}"], Some((15, "{2}"))),
+            (&["012345678901234567890123456789", "}\n{}"], None),
+        ];
+        for (texts, expected) in cases {
+            let found = from_first_object(chunks(texts), 10, 13..30).await.unwrap();
             let found = match found {
                 Some((at, rest)) => Some((at, rest.try_collect::<Vec<_>>().await.unwrap().concat())),
                 None => None,

@@ -56,8 +56,6 @@ pub struct RowParser {
     at: u64,
     /// Where in the file no record begins that is ours.
     end: u64,
-    /// Bytes of the input before which all is UTF-8.
-    utf8_until: usize,
     ready: VecDeque<RecordBatch>,
     errors: Vec<LoadError>,
     error_count: usize,
@@ -117,7 +115,6 @@ impl RowParser {
             ended: false,
             at: 0,
             end: u64::MAX,
-            utf8_until: 0,
             ready: VecDeque::new(),
             errors: Vec::new(),
             error_count: 0,
@@ -258,22 +255,22 @@ impl RowParser {
             at = if input.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
             self.at += at as u64;
         }
-        self.utf8_until = match std::str::from_utf8(input) {
-            Ok(_) => input.len(),
-            Err(error) => error.valid_up_to(),
-        };
+        // What of the input is text, which need not be asked again of a record before its end.
+        let text = std::str::from_utf8(input).unwrap_or_else(|error| {
+            let valid = input.get(..error.valid_up_to()).unwrap_or_default();
+            std::str::from_utf8(valid).unwrap_or_default()
+        });
         while at < input.len() && !self.ended {
             let rest = input.get(at..).unwrap_or_default();
             let used = if self.skip_lines > 0 {
                 self.skip_line(rest, last)
             } else {
-                // What the check of the whole input has said holds for a record before that place.
-                let utf8 = self.utf8_until.saturating_sub(at);
+                let text = text.get(at..).unwrap_or_default();
                 match self.options.format {
-                    TextFormat::JsonLines => self.json_line(rest, last)?,
-                    TextFormat::Json(_) => self.json_value(rest, last)?,
-                    TextFormat::Fixed(_) => self.fixed_record(rest, last, utf8)?,
-                    _ => self.delimited_record(rest, last, utf8)?,
+                    TextFormat::JsonLines => self.json_line(rest, last, text)?,
+                    TextFormat::Json(_) => self.json_value(rest, last, text)?,
+                    TextFormat::Fixed(_) => self.fixed_record(rest, last, text.len())?,
+                    _ => self.delimited_record(rest, last, text.len())?,
                 }
             };
             if used == 0 {

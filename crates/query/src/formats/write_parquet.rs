@@ -1,5 +1,6 @@
 //! Writing Parquet: row groups bounded by rows and bytes, and the bounds of each column for the catalog.
 
+use super::dictionary::{self, SAMPLE_BYTES, SAMPLE_ROWS};
 use super::upload::Upload;
 use super::write::{ColumnStats, FileWriter, ParquetCodec, WriteOptions, WrittenFile, fit};
 use arrow::array::RecordBatch;
@@ -13,7 +14,8 @@ use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
+use parquet::schema::types::ColumnPath;
 use std::sync::Arc;
 use tidegate_core::{Error, Kind, Result};
 
@@ -24,11 +26,21 @@ const ROW_GROUP_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// Parquet: microseconds, no Arrow schema inside, which other readers would take literally.
 pub(super) struct ParquetFileWriter {
-    writer: AsyncArrowWriter<Upload>,
+    state: State,
+    properties: WriterPropertiesBuilder,
     schema: SchemaRef,
     path: Path,
     rows: u64,
     row_group_bytes: usize,
+}
+
+/// How far a file is.
+enum State {
+    /// Its first rows tell how to write it.
+    Sampling(Upload, Vec<RecordBatch>),
+    Writing(Box<AsyncArrowWriter<Upload>>),
+    /// It could not be begun.
+    Failed,
 }
 
 impl ParquetFileWriter {
@@ -39,13 +51,42 @@ impl ParquetFileWriter {
         let properties = WriterProperties::builder()
             .set_compression(codec(options.parquet))
             .set_max_row_group_row_count(Some(options.row_group_rows.unwrap_or(ROW_GROUP_ROWS).max(1)))
-            .set_created_by(concat!("tidegate ", env!("CARGO_PKG_VERSION")).to_string())
-            .build();
-        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-        let writer = AsyncArrowWriter::try_new_with_options(upload, Arc::clone(&schema), options)
-            .map_err(|e| parquet_error(e, &path))?;
-        Ok(ParquetFileWriter { writer, schema, path, rows: 0, row_group_bytes })
+            .set_created_by(concat!("tidegate ", env!("CARGO_PKG_VERSION")).to_string());
+        let state = State::Sampling(upload, Vec::new());
+        Ok(ParquetFileWriter { state, properties, schema, path, rows: 0, row_group_bytes })
     }
+
+    /// The writer of rows, with those that told how to write them.
+    async fn begun(&mut self) -> Result<&mut AsyncArrowWriter<Upload>> {
+        self.state = match std::mem::replace(&mut self.state, State::Failed) {
+            State::Sampling(upload, sample) => {
+                let mut writer = self.begin(upload, &sample)?;
+                for batch in &sample {
+                    writer.write(batch).await.map_err(|error| parquet_error(error, &self.path))?;
+                }
+                State::Writing(Box::new(writer))
+            }
+            begun => begun,
+        };
+        match &mut self.state {
+            State::Writing(writer) => Ok(writer),
+            _ => Err(Error::internal(format!("writing {}: it could not be begun", self.path))),
+        }
+    }
+
+    fn begin(&self, upload: Upload, sample: &[RecordBatch]) -> Result<AsyncArrowWriter<Upload>> {
+        let without = dictionary::too_many_values(sample).map_err(Error::internal)?;
+        let properties = without.into_iter().fold(self.properties.clone(), |properties, column| {
+            properties.set_column_dictionary_enabled(ColumnPath::new(vec![column]), false)
+        });
+        let options = ArrowWriterOptions::new().with_properties(properties.build()).with_skip_arrow_metadata(true);
+        AsyncArrowWriter::try_new_with_options(upload, Arc::clone(&self.schema), options)
+            .map_err(|error| parquet_error(error, &self.path))
+    }
+}
+
+fn memory_of(batches: &[RecordBatch]) -> usize {
+    batches.iter().map(RecordBatch::get_array_memory_size).sum()
 }
 
 fn codec(codec: ParquetCodec) -> Compression {
@@ -72,27 +113,48 @@ fn parquet_error(error: ParquetError, path: &Path) -> Error {
 impl FileWriter for ParquetFileWriter {
     async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let batch = fit(batch, &self.schema)?;
-        self.writer.write(&batch).await.map_err(|e| parquet_error(e, &self.path))?;
         self.rows += batch.num_rows() as u64;
-        if self.writer.in_progress_size() >= self.row_group_bytes {
-            self.writer.flush().await.map_err(|e| parquet_error(e, &self.path))?;
+        if let State::Sampling(_, sample) = &mut self.state {
+            sample.push(batch);
+            if self.rows < SAMPLE_ROWS as u64 && memory_of(sample) < SAMPLE_BYTES {
+                return Ok(());
+            }
+            return self.begun().await.map(drop);
+        }
+        let (path, most) = (self.path.clone(), self.row_group_bytes);
+        let writer = self.begun().await?;
+        writer.write(&batch).await.map_err(|error| parquet_error(error, &path))?;
+        if writer.in_progress_size() >= most {
+            writer.flush().await.map_err(|error| parquet_error(error, &path))?;
         }
         Ok(())
     }
 
     fn size_hint(&self) -> u64 {
-        (self.writer.bytes_written() + self.writer.in_progress_size()) as u64
+        match &self.state {
+            State::Sampling(_, sample) => memory_of(sample) as u64,
+            State::Writing(writer) => (writer.bytes_written() + writer.in_progress_size()) as u64,
+            State::Failed => 0,
+        }
     }
 
     async fn finish(mut self: Box<Self>) -> Result<WrittenFile> {
-        let metadata = self.writer.finish().await.map_err(|e| parquet_error(e, &self.path))?;
+        let path = self.path.clone();
+        let metadata = self.begun().await?.finish().await.map_err(|error| parquet_error(error, &path))?;
         let stats = column_stats(&metadata, &self.schema);
-        let bytes = self.writer.into_inner().bytes();
-        Ok(WrittenFile { path: self.path, bytes, rows: self.rows, stats })
+        let bytes = match self.state {
+            State::Writing(writer) => writer.into_inner().bytes(),
+            _ => 0,
+        };
+        Ok(WrittenFile { path, bytes, rows: self.rows, stats })
     }
 
     async fn abort(self: Box<Self>) -> Result<()> {
-        self.writer.into_inner().abort().await
+        match self.state {
+            State::Sampling(mut upload, _) => upload.abort().await,
+            State::Writing(writer) => writer.into_inner().abort().await,
+            State::Failed => Ok(()),
+        }
     }
 }
 

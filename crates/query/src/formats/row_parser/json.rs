@@ -14,14 +14,17 @@ use tidegate_core::Result;
 
 impl RowParser {
     pub(super) fn json_whole(&mut self, record: &[u8]) -> Result<(), Fault> {
-        if record.is_empty() { Err(Fault::row(1211, record, "the record is empty")) } else { self.json_row(record) }
+        match record.is_empty() {
+            true => Err(Fault::row(1211, record, "the record is empty")),
+            false => self.json_row(record, None),
+        }
     }
 
-    pub(super) fn json_line(&mut self, rest: &[u8], last: bool) -> Result<usize> {
+    pub(super) fn json_line(&mut self, rest: &[u8], last: bool, utf8: &str) -> Result<usize> {
         let used = line_bytes(rest, last);
         let line = rest.get(..used).unwrap_or_default().trim_ascii();
         if !line.is_empty() {
-            match self.json_row(line) {
+            match self.json_row(line, utf8.get(..used).map(str::trim_ascii)) {
                 Ok(()) => self.row_done(used)?,
                 Err(fault) => self.fault(fault, line)?,
             }
@@ -30,44 +33,46 @@ impl RowParser {
         Ok(used)
     }
 
-    /// A value that ends where its brackets do, or a line that begins none.
-    pub(super) fn json_value(&mut self, rest: &[u8], last: bool) -> Result<usize> {
+    /// A value that ends where its brackets do, and the line with it if nothing else is on it; or a line that begins
+    /// none. `utf8` is what of the rest is known to be text.
+    pub(super) fn json_value(&mut self, rest: &[u8], last: bool, utf8: &str) -> Result<usize> {
         let blank = rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         if blank > 0 {
             self.line += memchr_iter(b'\n', rest.get(..blank).unwrap_or_default()).count() as u64;
             return Ok(blank);
         }
         let begins = matches!(rest.first(), Some(b'{' | b'['));
-        if let Some(used) = self.json_object_on_a_line(rest, last)? {
+        if let Some(used) = self.json_object_on_a_line(rest, last, utf8)? {
             return Ok(used);
         }
         let used = match value_bytes(rest).filter(|_| begins) {
-            Some(used) => used,
+            Some(used) => used + blank_line(rest.get(used..).unwrap_or_default()),
             None if begins && !last => 0,
             None if begins => rest.len(),
             None => line_bytes(rest, last),
         };
-        let value = rest.get(..used).unwrap_or_default();
+        let whole = rest.get(..used).unwrap_or_default();
+        let value = if begins { whole.trim_ascii_end() } else { whole };
         // Redshift tells the line on which an object ends.
         self.line += memchr_iter(b'\n', value.trim_ascii_end()).count() as u64;
         if used > 0 {
-            match self.json_row(value) {
+            match self.json_row(value, utf8.get(..value.len())) {
                 Ok(()) => self.row_done(used)?,
                 Err(fault) => self.fault(fault, value)?,
             }
-            self.line += u64::from(value.ends_with(b"\n"));
+            self.line += u64::from(whole.ends_with(b"\n"));
         }
         Ok(used)
     }
 
     /// The common case: the rest of the line is one object.
-    fn json_object_on_a_line(&mut self, rest: &[u8], last: bool) -> Result<Option<usize>> {
+    fn json_object_on_a_line(&mut self, rest: &[u8], last: bool, utf8: &str) -> Result<Option<usize>> {
         let used = line_bytes(rest, last);
         let value = rest.get(..used).unwrap_or_default().trim_ascii_end();
         if !value.starts_with(b"{") || !value.ends_with(b"}") {
             return Ok(None);
         }
-        match self.json_row(value) {
+        match self.json_row(value, utf8.get(..value.len())) {
             Ok(()) => self.row_done(used)?,
             Err(fault) if value_bytes(rest) == Some(value.len()) => self.fault(fault, value)?,
             // Several values, or one that goes on.
@@ -80,12 +85,13 @@ impl RowParser {
         Ok(Some(used))
     }
 
-    fn json_row(&mut self, line: &[u8]) -> Result<(), Fault> {
+    /// `text` is the line, where it is known to be text.
+    fn json_row(&mut self, line: &[u8], text: Option<&str>) -> Result<(), Fault> {
         let paths = matches!(self.options.format, TextFormat::Json(JsonColumns::Paths(_) | JsonColumns::Whole));
         if line.starts_with(b"[") && !paths {
             return Err(Fault::row(1216, line, "a JSON file here holds one JSON object per line, not an array"));
         }
-        let Ok(text) = std::str::from_utf8(line) else {
+        let Some(text) = text.or_else(|| std::str::from_utf8(line).ok()) else {
             return match self.columns.first().filter(|_| self.options.rules.redshift) {
                 Some((_, column)) => Err(Fault::value(column, line, Bad::Encoding)),
                 None => Err(Fault::row(1220, line, "invalid byte sequence for encoding UTF8")),
@@ -94,13 +100,13 @@ impl RowParser {
         let invalid = |error: &dyn std::fmt::Display| Fault::row(1216, line, format!("invalid JSON: {error}"));
         match &self.options.format {
             TextFormat::Json(JsonColumns::Whole) => {
-                let whole: &RawValue = serde_json::from_str(text).map_err(|error| invalid(&error))?;
+                let whole = json_text(text).map_err(|error| invalid(&error))?;
                 for (_, column) in &mut self.columns {
                     push_json(column, Some(whole), &self.options, line, true)?;
                 }
             }
             TextFormat::Json(JsonColumns::Paths(paths)) => {
-                let whole: &RawValue = serde_json::from_str(text).map_err(|error| invalid(&error))?;
+                let whole = json_text(text).map_err(|error| invalid(&error))?;
                 let members = self.first_members.as_ref().filter(|_| line.starts_with(b"{"));
                 let members = members.map(|names| Members::read(text, names, true)).transpose();
                 let members = members.map_err(|error| invalid(&error))?;
@@ -143,19 +149,30 @@ pub(super) fn first_members(paths: &[JsonPath]) -> Option<Vec<String>> {
 }
 
 /// The member that a path begins with.
-fn first_of<'j>(members: &Members<'_, 'j>, name: Option<&str>) -> Option<&'j RawValue> {
+fn first_of<'j>(members: &Members<'_, 'j>, name: Option<&str>) -> Option<&'j str> {
     let at = members.names.iter().position(|own| Some(own.as_str()) == name)?;
     members.found.get(at).copied().flatten()
 }
 
+/// A text that is one JSON value, without the blanks around it.
+fn json_text(text: &str) -> serde_json::Result<&str> {
+    serde_json::from_str::<&RawValue>(text).map(RawValue::get)
+}
+
+/// Bytes of a line on which nothing more stands; 0 when there is more, or no line end yet.
+fn blank_line(rest: &[u8]) -> usize {
+    let used = line_bytes(rest, false);
+    if rest.get(..used).is_some_and(|line| line.trim_ascii().is_empty()) { used } else { 0 }
+}
+
 fn push_json(
     column: &mut ColumnBuilder,
-    raw: Option<&RawValue>,
+    raw: Option<&str>,
     options: &LoadOptions,
     line: &[u8],
     whole: bool,
 ) -> Result<(), Fault> {
-    let raw = raw.map_or("null", RawValue::get);
+    let raw = raw.unwrap_or("null");
     if column.takes_json() && raw != "null" {
         return column.push(raw.as_bytes(), true).map_err(|bad| Fault::value(column, raw.as_bytes(), bad));
     }
@@ -174,8 +191,7 @@ fn push_json(
             }
         }
     };
-    let shown = raw.trim_matches('"');
-    pushed.map_err(|bad| Fault::value(column, shown.as_bytes(), bad))
+    pushed.map_err(|bad| Fault::value(column, raw.trim_matches('"').as_bytes(), bad))
 }
 
 /// EMPTYASNULL, which of JSON has no other meaning.

@@ -1,0 +1,154 @@
+//! Sums, differences and products of integers that fail where the result does not fit its type, instead of wrapping
+//! (TYP-01; Postgres: "integer out of range").
+//!
+//! The engine has operators that check, but does not tell other nodes of it. So the operators become functions, which
+//! have the name and the looks of what they stand for.
+
+use crate::fault::carried;
+use arrow::array::{ArrayRef, Datum};
+use arrow::compute::kernels::numeric;
+use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::{DFSchema, DataFusionError, Result};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature, Volatility,
+};
+use datafusion::optimizer::AnalyzerRule;
+use datafusion::physical_expr_common::datum;
+use std::sync::{Arc, LazyLock};
+use tidegate_core::{Error, Kind};
+
+type Kernel = fn(&dyn Datum, &dyn Datum) -> Result<ArrayRef, ArrowError>;
+
+static FUNCTIONS: LazyLock<[Arc<ScalarUDF>; 3]> = LazyLock::new(|| {
+    [Operator::Plus, Operator::Minus, Operator::Multiply]
+        .map(|operator| Arc::new(ScalarUDF::from(Checked::new(operator))))
+});
+
+/// The functions.
+pub fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
+    FUNCTIONS.iter().cloned()
+}
+
+/// Puts the functions in the operators' place. It comes after types have been made the same on both sides.
+#[derive(Debug, Default)]
+pub struct CheckedArithmetic;
+
+impl AnalyzerRule for CheckedArithmetic {
+    fn name(&self) -> &str {
+        "checked_arithmetic"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        plan.transform_up_with_subqueries(checked_plan).data()
+    }
+}
+
+fn checked_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let computes = |expr: &Expr| expr.exists(|part| Ok(function_of(part).is_some()));
+    if !plan.expressions().iter().any(|expr| computes(expr).unwrap_or(false)) {
+        return Ok(Transformed::no(plan));
+    }
+    let schema = merge_schema(&plan.inputs());
+    let names = NamePreserver::new(&plan);
+    let checked = |expr: Expr| {
+        let name = names.save(&expr);
+        let checked = expr.transform_up(|part| checked_expr(part, &schema))?;
+        Ok(checked.update_data(|expr| name.restore(expr)))
+    };
+    plan.map_expressions(checked)?.map_data(LogicalPlan::recompute_schema)
+}
+
+fn checked_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let Some(function) = function_of(&expr) else { return Ok(Transformed::no(expr)) };
+    match expr {
+        // What has no type here is nothing that could be computed.
+        Expr::BinaryExpr(both) if is_integer(&both, schema).unwrap_or(false) => {
+            Ok(Transformed::yes(function.call(vec![*both.left, *both.right])))
+        }
+        other => Ok(Transformed::no(other)),
+    }
+}
+
+fn function_of(expr: &Expr) -> Option<&'static Arc<ScalarUDF>> {
+    let Expr::BinaryExpr(both) = expr else { return None };
+    let index = [Operator::Plus, Operator::Minus, Operator::Multiply].iter().position(|one| *one == both.op)?;
+    FUNCTIONS.get(index)
+}
+
+fn is_integer(both: &BinaryExpr, schema: &DFSchema) -> Result<bool> {
+    let left = both.left.get_type(schema)?;
+    Ok(matches!(left, DataType::Int16 | DataType::Int32 | DataType::Int64) && both.right.get_type(schema)? == left)
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Checked {
+    operator: Operator,
+    signature: Signature,
+}
+
+impl Checked {
+    fn new(operator: Operator) -> Self {
+        let types = vec![DataType::Int16, DataType::Int32, DataType::Int64];
+        Checked { operator, signature: Signature::uniform(2, types, Volatility::Immutable) }
+    }
+
+    fn kernel(&self) -> Kernel {
+        match self.operator {
+            Operator::Plus => numeric::add,
+            Operator::Minus => numeric::sub,
+            _ => numeric::mul,
+        }
+    }
+}
+
+impl ScalarUDFImpl for Checked {
+    fn name(&self) -> &str {
+        match self.operator {
+            Operator::Plus => "checked_add",
+            Operator::Minus => "checked_subtract",
+            _ => "checked_multiply",
+        }
+    }
+
+    fn display_name(&self, arguments: &[Expr]) -> Result<String> {
+        let shown: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        Ok(shown.join(&format!(" {} ", self.operator)))
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        let first = types.first().cloned();
+        first.ok_or_else(|| DataFusionError::Internal("two arguments are expected".to_string()))
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let [left, right] = arguments.args.as_slice() else {
+            return Err(DataFusionError::Internal("two arguments are expected".to_string()));
+        };
+        datum::apply(left, right, self.kernel()).map_err(|error| out_of_range(error, &left.data_type()))
+    }
+}
+
+/// 22003 for what does not fit, in Postgres' words.
+fn out_of_range(error: DataFusionError, of: &DataType) -> DataFusionError {
+    let name = match of {
+        DataType::Int16 => "smallint",
+        DataType::Int32 => "integer",
+        _ => "bigint",
+    };
+    match &error {
+        DataFusionError::ArrowError(inner, _) if matches!(inner.as_ref(), ArrowError::ArithmeticOverflow(_)) => {
+            carried(Error::new(Kind::OutOfRange, format!("{name} out of range")))
+        }
+        _ => error,
+    }
+}
