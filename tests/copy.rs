@@ -68,6 +68,37 @@ fn large_files_are_loaded_in_parts_that_join() {
     });
 }
 
+/// JSON values on lines of their own, over several lines with what looks like the end of one inside, and empty lines.
+#[test]
+fn large_json_files_are_loaded_in_parts_that_join() {
+    let server = Server::start();
+    let (path, rows) = (server.scratch().join("large.json"), 800_000_i64);
+    let mut text = String::new();
+    for n in 0..rows {
+        match n % 50 {
+            0 => writeln!(text, "{{\n  \"n\": {n},\n  \"x\": {{\"k\": [{{}},\n{{}}\n]}}\n}}\n").unwrap(),
+            1 => write!(text, "{{\"n\": {n}, \"x\": \"}}\\n{{\\\"n\\\": 1}}\"}} ").unwrap(),
+            _ => writeln!(text, "{{\"n\": {n}, \"x\": \"some text that goes on and on and on and on for a while\"}}")
+                .unwrap(),
+        }
+    }
+    assert!(text.len() > 40 << 20);
+    fs::write(&path, text).unwrap();
+    harness::block_on(async {
+        let client = server.connect().await;
+        client.batch_execute("CREATE TABLE t (n bigint, x text)").await.unwrap();
+        client.batch_execute(&format!("COPY t FROM 'file://{}' FORMAT JSON 'auto'", path.display())).await.unwrap();
+        assert_eq!(number(&client, "SELECT count(*) FROM t").await, rows);
+        assert_eq!(number(&client, "SELECT count(DISTINCT n) FROM t").await, rows);
+        assert_eq!(number(&client, "SELECT sum(n)::bigint FROM t").await, rows * (rows - 1) / 2);
+        assert_eq!(number(&client, "SELECT count(*) FROM t WHERE x LIKE '{%'").await, rows / 50);
+        assert_eq!(number(&client, "SELECT count(*) FROM t WHERE x = '}' || chr(10) || '{\"n\": 1}'").await, rows / 50);
+        // It was read in parts, and not once more as a whole.
+        let parts = "SELECT count(*) FROM stl_load_commits WHERE query = pg_last_copy_id() AND is_partial = 1";
+        assert!(number(&client, parts).await > 1);
+    });
+}
+
 #[test]
 fn a_kill_in_the_middle_leaves_nothing_and_what_was_told_stays() {
     let mut server = Server::start();

@@ -19,6 +19,8 @@ use history::{FIRST, Seen};
 const SESSIONS: u64 = 200;
 /// Seconds where nobody says otherwise.
 const SECONDS: u64 = 12;
+/// Longest pause of a session between transactions.
+const THINK_MS_MAX: u64 = 2000;
 /// Accounts, and what each begins with.
 const ACCOUNTS: i64 = 16;
 const BALANCE: i64 = 1000;
@@ -159,10 +161,11 @@ async fn step(run: &Run, client: &Client, session: u64, dice: &mut Dice) -> Resu
     Ok(None)
 }
 
-async fn session(run: Arc<Run>, session: u64, mut dice: Dice) -> Vec<Seen> {
-    let client = run.server.connect().await;
+async fn session(run: Arc<Run>, client: Client, session: u64, mut dice: Dice) -> Vec<Seen> {
     let mut history = Vec::new();
     while run.started.elapsed() < run.until {
+        // People think in between; without that, all wait for the same few and little happens.
+        tokio::time::sleep(Duration::from_millis(dice.below(THINK_MS_MAX))).await;
         match step(&run, &client, session, &mut dice).await {
             Ok(seen) => history.extend(seen),
             Err(error) if is_again(&error) => {
@@ -184,6 +187,10 @@ fn two_hundred_sessions_see_snapshots() {
         let server = Server::start();
         let client = server.connect().await;
         set_up(&client).await.expect("the tables");
+        let mut clients = Vec::new();
+        for _ in 0..SESSIONS {
+            clients.push(server.connect().await);
+        }
         let run = Arc::new(Run {
             server,
             started: Instant::now(),
@@ -192,8 +199,9 @@ fn two_hundred_sessions_see_snapshots() {
             counted: AtomicI64::new(0),
             again: AtomicU64::new(0),
         });
-        let begin = |nth| tokio::spawn(session(Arc::clone(&run), nth, Dice::new(seed.wrapping_add(nth))));
-        let sessions: Vec<_> = (0..SESSIONS).map(begin).collect();
+        let begin =
+            |(client, nth)| tokio::spawn(session(Arc::clone(&run), client, nth, Dice::new(seed.wrapping_add(nth))));
+        let sessions: Vec<_> = clients.into_iter().zip(0..).map(begin).collect();
         let mut history = Vec::new();
         for session in sessions {
             history.extend(session.await.expect("a session without a fault"));

@@ -2,7 +2,7 @@
 
 use crate::dml::table_spec;
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, UInt64Type};
+use arrow::datatypes::{DataType, TimeUnit, UInt64Type};
 use futures::TryStreamExt;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +18,8 @@ const COLUMNS_MAX: usize = 32;
 const AUTO_PERCENT: f64 = 20.0;
 /// Longest time that a table goes on changing before it is looked at again, in milliseconds.
 const AUTO_INTERVAL_MS: i64 = 600_000;
+/// Digits that fit in 64 bits, whatever they are.
+const DIGITS_OF_64_BITS: u8 = 18;
 /// Largest table that is looked at by itself: it takes time from users.
 const AUTO_BYTES_MAX: u64 = 256 << 20;
 
@@ -110,8 +112,16 @@ fn counting(column: &Column) -> Option<String> {
     let name = quoted(&column.name);
     match column.sql_type.arrow() {
         DataType::List(_) | DataType::Struct(_) | DataType::Map(..) | DataType::Interval(_) => None,
-        DataType::Utf8View | DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::Date32 => {
-            Some(format!("approx_distinct({name})"))
+        DataType::Utf8View
+        | DataType::Int16
+        | DataType::Int32
+        | DataType::Int64
+        | DataType::Date32
+        | DataType::Timestamp(TimeUnit::Microsecond, _) => Some(format!("approx_distinct({name})")),
+        // As whole numbers, which are counted without being written out.
+        DataType::Decimal128(precision, scale) if precision <= DIGITS_OF_64_BITS && scale >= 0 => {
+            let unit = format!("1{}", "0".repeat(usize::from(scale.unsigned_abs())));
+            Some(format!("approx_distinct(CAST({name} * {unit} AS bigint))"))
         }
         _ => Some(format!("approx_distinct(CAST({name} AS varchar))")),
     }

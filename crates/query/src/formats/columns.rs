@@ -235,8 +235,9 @@ impl ColumnBuilder {
         if !matches!(self.values, Values::Int16(_) | Values::Int32(_) | Values::Int64(_)) {
             return text;
         }
-        match text.split_once('.') {
-            Some((digits, zeros)) if !zeros.is_empty() && zeros.bytes().all(|b| b == b'0') => {
+        let point = memchr::memchr(b'.', text.as_bytes()).and_then(|at| text.split_at_checked(at));
+        match point {
+            Some((digits, zeros)) if zeros.len() > 1 && zeros.bytes().skip(1).all(|b| b == b'0') => {
                 Cow::Owned(digits.to_string())
             }
             _ => text,

@@ -61,8 +61,8 @@ pub async fn from_first_line(mut bytes: ByteStream, start: u64) -> io::Result<Op
 /// Bytes before a part of a JSON file that are to be looked at: where the object before it ends.
 pub const OBJECT_LOOK_BACK_BYTES: u64 = 64;
 
-/// The stream from its first JSON object on that begins a line at `within` or behind it, and where that begins. The stream
-/// begins at `at`. None: there is none before the range's end.
+/// The stream from the first line on that begins with a JSON object in a range, and where that line begins. The stream
+/// begins at `at`, a little before the range. None: no such line begins before the range's end.
 ///
 /// Between `}` and `{` with nothing but blanks between them one value has ended and another begins: inside a value a
 /// comma or a name would stand there, and in a text no line ends.
@@ -71,19 +71,40 @@ pub async fn from_first_object(
     mut at: u64,
     within: Range<u64>,
 ) -> io::Result<Option<(u64, ByteStream)>> {
-    let mut seen = Seen::Other;
+    let (mut seen, mut line, mut held) = (Seen::Other, 0, Vec::new());
     while let Some(chunk) = bytes.next().await.transpose()?.filter(|_| at < within.end) {
+        // Where in the chunk the bytes begin that follow the end of an object's line.
+        let mut from = 0;
         for (index, byte) in chunk.iter().enumerate() {
             let here = at + index as u64;
             if *byte == b'{' && seen == Seen::LineEnd && here >= within.start {
-                let first = stream::iter([Ok(chunk.slice(index..))]);
-                return Ok(Some((here, first.chain(bytes).boxed())));
+                held.push(chunk.slice(from..));
+                // Blanks before the range are whose it is that reads what is before it.
+                let skipped = if line < within.start { here - line } else { 0 };
+                let rest = skip(held, skipped);
+                return Ok(Some((line + skipped, stream::iter(rest.map(Ok)).chain(bytes).boxed())));
+            }
+            if (seen, *byte) == (Seen::ObjectEnd, b'\n') {
+                (line, from) = (here + 1, index + 1);
+                held.clear();
             }
             seen = seen.then(*byte);
+        }
+        if seen == Seen::LineEnd {
+            held.push(chunk.slice(from..));
         }
         at += chunk.len() as u64;
     }
     Ok(None)
+}
+
+/// Chunks without so many bytes at their beginning.
+fn skip(chunks: Vec<Bytes>, mut bytes: u64) -> impl Iterator<Item = Bytes> {
+    chunks.into_iter().filter_map(move |chunk| {
+        let skipped = bytes.min(chunk.len() as u64);
+        bytes -= skipped;
+        Some(chunk.slice(skipped as usize..)).filter(|rest| !rest.is_empty())
+    })
 }
 
 /// What stands before a place in a JSON file, blanks aside.
@@ -146,15 +167,16 @@ mod tests {
     #[tokio::test]
     async fn a_part_begins_with_an_object() {
         type Case = (&'static [&'static str], Option<(u64, &'static str)>);
-        let cases: [Case; 8] = [
+        let cases: [Case; 9] = [
             (&["{}\n{\"a\"", ":1}"], Some((13, "{\"a\":1}"))),
-            (&["}", "\r\n", " {1}"], Some((14, "{1}"))),
+            (&["}", "\r\n", " ", " {1}"], Some((13, "  {1}"))),
             (&["1},\n{2}\n{3}"], Some((18, "{3}"))),
             (&["\n{1}\n{2}"], Some((15, "{2}"))),
-            // It begins before the part.
+            // The first begins before the part.
             (&["}\n{1}\n{2}"], Some((16, "{2}"))),
+            (&["}\n\n\n{1}"], Some((14, "{1}"))),
             (&["{} {}\n"], None),
-            (&["{1}\n\n{2}"], Some((15, "{2}"))),
+            (&["{1}\n\n", "\n{2}"], Some((14, "\n\n{2}"))),
             (&["012345678901234567890123456789", "}\n{}"], None),
         ];
         for (texts, expected) in cases {

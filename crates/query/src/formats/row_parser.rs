@@ -152,19 +152,26 @@ impl RowParser {
     }
 
     /// Takes more of the file. An error ends the load: more bad rows than `max_errors`, or text that is no text.
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<()> {
-        if self.carry.is_empty() && self.started {
-            let used = self.consume(bytes, false)?;
-            self.carry.extend_from_slice(bytes.get(used..).unwrap_or_default());
-        } else {
-            self.carry.extend_from_slice(bytes);
+    pub fn feed(&mut self, mut bytes: &[u8]) -> Result<()> {
+        // The record that has begun is ended first, so that only that is copied: with the next line, and then with twice
+        // as much each time, as all of it is looked at again.
+        let mut least = 0;
+        while !bytes.is_empty() && (!self.carry.is_empty() || !self.started) {
+            let from = least.min(bytes.len());
+            let line_end = bytes.get(from..).and_then(|rest| memchr(b'\n', rest));
+            let (lines, rest) = bytes.split_at(line_end.map_or(bytes.len(), |at| from + at + 1));
+            self.carry.extend_from_slice(lines);
+            bytes = rest;
             // Without an end in it there is no new record, and no reason to look at the old bytes again.
             let end = if matches!(self.options.format, TextFormat::Json(_)) { b'}' } else { b'\n' };
-            let ends = memchr(end, bytes).is_some() || memchr(b'\n', bytes).is_some();
+            let ends = memchr(end, lines).is_some() || lines.ends_with(b"\n");
             if ends && self.carry.len() >= BYTE_ORDER_MARK.len() {
                 self.consume_carry(false)?;
             }
+            least = self.carry.len();
         }
+        let used = self.consume(bytes, false)?;
+        self.carry.extend_from_slice(bytes.get(used..).unwrap_or_default());
         let most = if self.options.rules.redshift { REDSHIFT_RECORD_BYTES_MAX } else { RECORD_BYTES_MAX };
         if self.carry.len() > most {
             let message = format!("file {}, line {}: the row is longer than {most} bytes", self.file, self.line);

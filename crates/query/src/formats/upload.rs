@@ -2,7 +2,7 @@
 //! aborted takes its parts back when it is dropped.
 
 use super::store_error;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, path::Path};
@@ -23,7 +23,8 @@ pub(super) struct Upload {
     store: Arc<dyn ObjectStore>,
     path: Path,
     /// What is no whole part yet.
-    buffer: BytesMut,
+    pending: Vec<Bytes>,
+    pending_bytes: usize,
     /// There from the first whole part to the end.
     multipart: Option<Box<dyn MultipartUpload>>,
     in_flight: JoinSet<object_store::Result<()>>,
@@ -36,7 +37,8 @@ impl Upload {
         Upload {
             store: Arc::clone(store),
             path: path.clone(),
-            buffer: BytesMut::new(),
+            pending: Vec::new(),
+            pending_bytes: 0,
             multipart: None,
             in_flight: JoinSet::new(),
             bytes: 0,
@@ -53,28 +55,34 @@ impl Upload {
         self.bytes
     }
 
-    /// Takes the next bytes; waits while too many parts are on their way.
-    pub(super) async fn put(&mut self, mut bytes: &[u8]) -> Result<()> {
+    /// Takes the next bytes, which are not copied; waits while too many parts are on their way.
+    pub(super) async fn put(&mut self, bytes: impl Into<Bytes>) -> Result<()> {
+        let mut bytes = bytes.into();
         self.bytes += bytes.len() as u64;
-        while self.buffer.len() + bytes.len() >= PART_BYTES {
+        while self.pending_bytes + bytes.len() >= PART_BYTES {
             // All parts but the last have the same size: some stores insist.
-            let (head, tail) = bytes.split_at((PART_BYTES - self.buffer.len()).min(bytes.len()));
-            self.buffer.extend_from_slice(head);
-            bytes = tail;
-            let part = self.buffer.split().freeze();
+            let head = bytes.split_to(PART_BYTES - self.pending_bytes);
+            self.pending.push(head);
+            let part = self.take_pending();
             self.send(part).await?;
         }
-        self.buffer.extend_from_slice(bytes);
+        self.pending_bytes += bytes.len();
+        self.pending.push(bytes);
         Ok(())
     }
 
-    async fn send(&mut self, part: Bytes) -> Result<()> {
+    fn take_pending(&mut self) -> PutPayload {
+        self.pending_bytes = 0;
+        self.pending.drain(..).collect()
+    }
+
+    async fn send(&mut self, part: PutPayload) -> Result<()> {
         self.wait_below(PARTS_IN_FLIGHT_MAX).await?;
         let begun = match self.multipart.take() {
             Some(begun) => begun,
             None => begin(&self.store, &self.path).await?,
         };
-        let sending = self.multipart.insert(begun).put_part(PutPayload::from_bytes(part));
+        let sending = self.multipart.insert(begun).put_part(part);
         self.in_flight.spawn(sending);
         Ok(())
     }
@@ -92,12 +100,12 @@ impl Upload {
 
     /// Makes the object whole and visible. On an error nothing of it is.
     pub(super) async fn complete(&mut self) -> Result<()> {
-        let last = self.buffer.split().freeze();
+        let last = self.take_pending();
         if self.multipart.is_none() {
-            let put = self.store.put(&self.path, PutPayload::from_bytes(last)).await;
+            let put = self.store.put(&self.path, last).await;
             return put.map(drop).map_err(|e| store_error(e, self.path.as_ref()));
         }
-        if !last.is_empty() {
+        if last.content_length() > 0 {
             self.send(last).await?;
         }
         self.wait_below(1).await?;
@@ -168,7 +176,7 @@ fn take_back(mut multipart: Box<dyn MultipartUpload>, mut in_flight: JoinSet<obj
 
 impl AsyncFileWriter for Upload {
     fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, parquet::errors::Result<()>> {
-        async move { self.put(&bytes).await.map_err(|e| ParquetError::External(Box::new(e))) }.boxed()
+        async move { self.put(bytes).await.map_err(|e| ParquetError::External(Box::new(e))) }.boxed()
     }
 
     fn complete(&mut self) -> BoxFuture<'_, parquet::errors::Result<()>> {
@@ -283,7 +291,7 @@ mod tests {
             let mut upload = Upload::new(&store, &Path::from("a"));
             let bytes: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
             for piece in bytes.chunks(3_000_000) {
-                upload.put(piece).await.unwrap();
+                upload.put(piece.to_vec()).await.unwrap();
             }
             upload.complete().await.unwrap();
             assert_eq!(upload.bytes(), size as u64);
@@ -299,7 +307,7 @@ mod tests {
         for explicit in [true, false] {
             let (store, aborted) = watched(None);
             let mut upload = Upload::new(&store, &Path::from("a"));
-            upload.put(&vec![0; PART_BYTES + 1]).await.unwrap();
+            upload.put(vec![0; PART_BYTES + 1]).await.unwrap();
             if explicit {
                 upload.abort().await.unwrap();
             }
@@ -319,7 +327,7 @@ mod tests {
     async fn a_failed_part_fails_the_object_and_tells_a_full_disk() {
         let (store, _) = watched(Some(1));
         let mut upload = Upload::new(&store, &Path::from("dir/a"));
-        let put = upload.put(&vec![0; 3 * PART_BYTES]).await;
+        let put = upload.put(vec![0; 3 * PART_BYTES]).await;
         let error = match put {
             Err(error) => error,
             Ok(()) => upload.complete().await.unwrap_err(),

@@ -104,7 +104,7 @@ pub fn create_writer(
         text => {
             let encoder = TextEncoder::new(text, schema, options)?;
             let packer = Packer::new(options.compression);
-            Ok(Box::new(TextFileWriter { upload, packer, encoder, schema: Arc::clone(schema), rows: 0 }))
+            Ok(Box::new(TextFileWriter { upload, packer, encoder, schema: Arc::clone(schema), rows: 0, text_bytes: 0 }))
         }
     }
 }
@@ -116,6 +116,8 @@ struct TextFileWriter {
     encoder: TextEncoder,
     schema: SchemaRef,
     rows: u64,
+    /// What the last batch came to: the next one mostly needs as much.
+    text_bytes: usize,
 }
 
 impl TextFileWriter {
@@ -128,11 +130,12 @@ impl TextFileWriter {
 impl FileWriter for TextFileWriter {
     async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let batch = fit(batch, &self.schema)?;
-        let mut text = Vec::new();
+        let mut text = Vec::with_capacity(self.text_bytes);
         self.encoder.encode(&batch, &mut text)?;
+        self.text_bytes = text.len();
         self.rows += batch.num_rows() as u64;
         let packed = self.packer.pack(text).await.map_err(|e| self.packing(&e))?;
-        self.upload.put(&packed).await
+        self.upload.put(packed).await
     }
 
     fn size_hint(&self) -> u64 {
@@ -143,7 +146,7 @@ impl FileWriter for TextFileWriter {
         let mut text = Vec::new();
         self.encoder.end(&mut text);
         let packed = self.packer.end(text).await.map_err(|e| self.packing(&e))?;
-        self.upload.put(&packed).await?;
+        self.upload.put(packed).await?;
         self.upload.complete().await?;
         let (path, bytes) = (self.upload.path().clone(), self.upload.bytes());
         Ok(WrittenFile { path, bytes, rows: self.rows, stats: Vec::new() })

@@ -57,8 +57,9 @@ impl OrcFileWriter {
         self.ask.send(ask).await.map_err(|_| gone())?;
         let answer = self.answer.recv().await.ok_or_else(gone)?;
         let bytes = answer.map_err(|e| Error::new(Kind::Io, format!("writing {}: {e}", self.upload.path())))?;
-        self.upload.put(&bytes).await?;
-        Ok(bytes.len())
+        let length = bytes.len();
+        self.upload.put(bytes).await?;
+        Ok(length)
     }
 }
 
