@@ -59,6 +59,15 @@ pub enum Change {
         /// The files.
         files: Vec<DataFile>,
     },
+    /// Rows that come next were made for a table that had so many columns, those included that had been dropped. Not kept:
+    /// it is asked when the transaction commits.
+    #[serde(skip)]
+    MadeFor {
+        /// The table.
+        table: Oid,
+        /// [`Relation::columns_made`](crate::Relation::columns_made), as the transaction saw it.
+        columns: usize,
+    },
     /// Records to be put into a stream; the committer gives them shards and places.
     #[serde(skip)]
     Append(Append),

@@ -100,12 +100,14 @@ impl Committer {
         }
         for change in changes {
             after.check(&change)?;
-            if let Change::Append(append) = &change {
-                let (appended, places) = after.place(append, self.clock.now_ms())?;
-                receipt.places.extend(places);
-                appended.into_iter().for_each(|records| make(Change::Appended(records), &mut after, &mut made));
-            } else {
-                make(change, &mut after, &mut made);
+            match &change {
+                Change::Append(append) => {
+                    let (appended, places) = after.place(append, self.clock.now_ms())?;
+                    receipt.places.extend(places);
+                    appended.into_iter().for_each(|records| make(Change::Appended(records), &mut after, &mut made));
+                }
+                Change::MadeFor { .. } => {}
+                _ => make(change, &mut after, &mut made),
             }
         }
         for (table, column, taken) in self.counted(&after, &made) {

@@ -109,6 +109,17 @@ pub struct Relation {
     pub kind: RelationKind,
 }
 
+impl Relation {
+    /// How many columns it has ever had; new ones stand behind the others.
+    pub fn columns_made(&self) -> usize {
+        let dropped = match &self.kind {
+            RelationKind::Table(spec) => spec.dropped.len(),
+            _ => 0,
+        };
+        self.columns.len() + dropped
+    }
+}
+
 /// What sort of relation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum RelationKind {

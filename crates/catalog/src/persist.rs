@@ -227,7 +227,7 @@ impl Dirty {
                 self.0.insert(Key::NextId);
                 self.0.extend(files.iter().map(|file| Key::File(*table, file.id)));
             }
-            Change::Append(_) | Change::At { .. } => {}
+            Change::Append(_) | Change::MadeFor { .. } | Change::At { .. } => {}
             Change::Forget { table, files } => self.0.extend(files.iter().map(|id| Key::Gone(*table, *id))),
             Change::Appended(appended) => {
                 self.0.insert(Key::Shard(appended.stream, appended.shard));

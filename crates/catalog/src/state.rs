@@ -13,6 +13,7 @@ use crate::records::RecordsBuilder;
 use crate::shard::{Chunk, Shard};
 use crate::table::{DataFile, TableFiles, TailRows};
 use crate::table_spec::TableSpec;
+use crate::types::Column;
 use imbl::OrdMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -209,6 +210,7 @@ impl State {
                     false => Err(conflict("the table has been dropped by another transaction")),
                 }
             }
+            Change::MadeFor { table, columns } => self.check_columns(*table, *columns),
             Change::RemoveFiles { table, revision, files } => self.check_removal(*table, *revision, files),
             Change::Rewrite { table, parts, .. } => match self.files(*table) {
                 Some(files) if parts.iter().all(|part| files.has(*part)) => Ok(()),
@@ -250,6 +252,17 @@ impl State {
         match self.names.get(&(object.space(), object.name().to_string())) {
             Some(oid) if *oid != object.oid() => Err(duplicate(object)),
             _ => Ok(()),
+        }
+    }
+
+    /// 40001 for rows that lack a column which has a value in each row of the table, and was added since they were made.
+    fn check_columns(&self, table: Oid, columns: usize) -> Result<()> {
+        let Some(relation) = self.relation(table) else { return Ok(()) };
+        let newer = relation.columns_made().saturating_sub(columns);
+        let filled = |column: &&Column| column.not_null || column.default.is_some();
+        match relation.columns.iter().rev().take(newer).find(filled) {
+            Some(column) => Err(conflict(&format!("column \"{}\" has been added by another transaction", column.name))),
+            None => Ok(()),
         }
     }
 
@@ -333,7 +346,7 @@ impl State {
                 self.add_files(*table, files, added);
             }
             // Readable, and given a place, only by its `Appended`.
-            Change::Append(_) => {}
+            Change::Append(_) | Change::MadeFor { .. } => {}
             Change::Appended(Appended { stream, shard, first, arrival_ms, records }) => {
                 if let Some(records) = records {
                     let chunk = Chunk { first: *first, arrival_ms: *arrival_ms, position, records: records.clone() };

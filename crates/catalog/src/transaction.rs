@@ -1,7 +1,7 @@
 //! A transaction: an overlay on one version of the state. It reads its own changes; a savepoint is a copy of it.
 
 use crate::catalog::{Catalog, Receipt};
-use crate::change::Change;
+use crate::change::{AddedRows, Change};
 use crate::locks::{LockHolder, Who};
 use crate::object::Oid;
 use crate::snapshots::Snapshot;
@@ -106,12 +106,15 @@ impl Transaction {
     /// Adds changes, which must be possible on what the transaction sees; either all of them or none.
     pub fn push(&mut self, changes: Vec<Change>) -> Result<()> {
         let mut view = State::clone(&self.view);
-        for change in &changes {
-            view.check(change)?;
-            view.apply(change, view.position);
+        let mut pushed = Vec::with_capacity(changes.len());
+        for change in changes {
+            view.check(&change)?;
+            pushed.extend(made_for(&view, &change));
+            view.apply(&change, view.position);
+            pushed.push(change);
         }
         self.view = Arc::new(view);
-        self.changes.extend(changes);
+        self.changes.extend(pushed);
         Ok(())
     }
 
@@ -122,4 +125,11 @@ impl Transaction {
         }
         catalog.commit(self.changes).await
     }
+}
+
+/// Of new rows: which columns they were made for.
+fn made_for(view: &State, change: &Change) -> Option<Change> {
+    let (Change::AddFiles { table, .. } | Change::AddRows(AddedRows { table, .. })) = change else { return None };
+    let columns = view.relation(*table)?.columns_made();
+    Some(Change::MadeFor { table: *table, columns })
 }
