@@ -1,6 +1,6 @@
 """Measures a release server beside what a user would pick instead, in one run, and prints Markdown tables.
 
-    tests/run --bench          or    tests/bench/run.py --server target/release/tidegate [--only tpch,tpch10,load,ingest,wire,windows]
+    tests/run --bench          or    tests/bench/run.py --server target/release/tidegate [--only tpch,tpch10,load,small,ingest,wire,windows]
 
 Every figure is the median of its runs; peers run one after the other, on the same files.
 """
@@ -224,6 +224,11 @@ def bench_windows(conn, _server):
     table(f"Windows, {windows.EVENTS:,} events, events a second, median of {windows.RUNS}", ("query", "Tidegate", "Flink SQL", "ratio"), list(windows.rows(conn)))
 
 
+def bench_small(conn, _server):
+    import small
+    table(f"{small.BATCHES_A_SECOND} batches of {small.ROWS} rows a second", small.HEAD, list(small.rows(conn)))
+
+
 def bench_load(conn, server):
     import load
     table(f"Into tables and out of them, 6,001,215 rows, median of {load.RUNS}", load.HEAD, list(load.rows(conn, server)))
@@ -244,8 +249,8 @@ def main():
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
         print(f"{os.cpu_count()} cores, {memory} GiB, load {os.getloadavg()[0]:.1f}, {platform.system()} {platform.release()}")
         parts = {
-            "tpch": bench_tpch, "tpch10": bench_tpch10, "load": bench_load, "ingest": bench_ingest, "wire": bench_wire,
-            "windows": bench_windows,
+            "tpch": bench_tpch, "tpch10": bench_tpch10, "load": bench_load, "small": bench_small, "ingest": bench_ingest,
+            "wire": bench_wire, "windows": bench_windows,
         }
         for name in chosen.only.split(","):
             with psycopg.connect(f"host=127.0.0.1 port={server.sql} user=admin dbname=dev", autocommit=True) as conn:

@@ -7,7 +7,7 @@
 use crate::fault::carried;
 use arrow::array::{ArrayRef, Datum};
 use arrow::compute::kernels::numeric;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field, FieldRef};
 use arrow::error::ArrowError;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
@@ -15,8 +15,8 @@ use datafusion::common::{DFSchema, DataFusionError, Result};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, Volatility,
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs,
+    ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_expr_common::datum;
@@ -117,8 +117,19 @@ impl ScalarUDFImpl for Checked {
     }
 
     fn display_name(&self, arguments: &[Expr]) -> Result<String> {
-        let shown: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        Ok(shown.join(&format!(" {} ", self.operator)))
+        let shown = arguments.iter().map(|part| if computes(part) { format!("({part})") } else { part.to_string() });
+        Ok(shown.collect::<Vec<_>>().join(&format!(" {} ", self.operator)))
+    }
+
+    /// As the operator has it: who asks for a column by its name finds it.
+    fn schema_name(&self, arguments: &[Expr]) -> Result<String> {
+        let names: Vec<String> = arguments.iter().map(|part| part.schema_name().to_string()).collect();
+        Ok(names.join(&format!(" {} ", self.operator)))
+    }
+
+    /// NULL where a side is NULL.
+    fn is_strict(&self) -> bool {
+        true
     }
 
     fn signature(&self) -> &Signature {
@@ -130,11 +141,25 @@ impl ScalarUDFImpl for Checked {
         first.ok_or_else(|| DataFusionError::Internal("two arguments are expected".to_string()))
     }
 
+    fn return_field_from_args(&self, arguments: ReturnFieldArgs) -> Result<FieldRef> {
+        let types: Vec<DataType> = arguments.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+        let nullable = arguments.arg_fields.iter().any(|field| field.is_nullable());
+        Ok(Arc::new(Field::new(self.name(), self.return_type(&types)?, nullable)))
+    }
+
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let [left, right] = arguments.args.as_slice() else {
             return Err(DataFusionError::Internal("two arguments are expected".to_string()));
         };
         datum::apply(left, right, self.kernel()).map_err(|error| out_of_range(error, &left.data_type()))
+    }
+}
+
+fn computes(expr: &Expr) -> bool {
+    match expr {
+        Expr::BinaryExpr(_) => true,
+        Expr::ScalarFunction(call) => FUNCTIONS.iter().any(|function| Arc::ptr_eq(function, &call.func)),
+        _ => false,
     }
 }
 

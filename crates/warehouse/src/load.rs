@@ -22,8 +22,8 @@ use tidegate_query::formats::read::{
     ByteStream, OBJECT_LOOK_BACK_BYTES, from_first_line, from_first_object, read_range, sniff,
 };
 use tidegate_query::formats::{
-    Compression, FileFormat, FileScan, LoadError, Loader, RECORD_BYTES_MAX, Replaced, TextFormat, avro_as_json,
-    guarded, infer_schema,
+    Compression, FileFormat, FileScan, LoadError, Loader, REDSHIFT_RECORD_BYTES_MAX, Replaced, TextFormat,
+    avro_as_json, guarded, infer_schema,
 };
 use tidegate_query::{TableSink, from_datafusion};
 use tidegate_storage::{Place, S3Access, Stores, object_error};
@@ -319,7 +319,7 @@ async fn open_text(
     match piece.range {
         Some((start, end)) if start > 0 && matches!(reading.options.format, TextFormat::Json(_)) => {
             let from = start.saturating_sub(OBJECT_LOOK_BACK_BYTES);
-            let within = start..end + RECORD_BYTES_MAX as u64;
+            let within = start..end + REDSHIFT_RECORD_BYTES_MAX as u64;
             from_first_object(counted(from..piece.file.bytes), from, within).await
         }
         Some((start, _)) if start > 0 => from_first_line(counted(start - 1..piece.file.bytes), start).await,

@@ -17,7 +17,7 @@ const VALUES_MAX: usize = 128 * 1024;
 
 /// The columns whose dictionary would grow too large, as far as some rows tell.
 pub(super) fn too_many_values(sample: &[RecordBatch]) -> Result<Vec<String>> {
-    let rows: usize = sample.iter().map(RecordBatch::num_rows).sum();
+    let rows = sample.iter().map(RecordBatch::num_rows).sum::<usize>().min(SAMPLE_ROWS);
     let Some(first) = sample.first() else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     for (index, field) in first.schema_ref().fields().iter().enumerate() {
@@ -30,8 +30,11 @@ pub(super) fn too_many_values(sample: &[RecordBatch]) -> Result<Vec<String>> {
 
 /// Different values of a column.
 fn values(sample: &[RecordBatch], column: usize) -> Result<usize> {
-    let (mut seen, mut hashes, state) = (HashSet::new(), Vec::new(), RandomState::default());
+    let (mut seen, mut seen_rows, mut hashes, state) = (HashSet::new(), 0, Vec::new(), RandomState::default());
     for batch in sample {
+        // The estimate is of few rows.
+        let batch = batch.slice(0, batch.num_rows().min(SAMPLE_ROWS - seen_rows));
+        seen_rows += batch.num_rows();
         hashes.clear();
         hashes.resize(batch.num_rows(), 0);
         create_hashes(batch.columns().iter().skip(column).take(1), &state, &mut hashes)?;

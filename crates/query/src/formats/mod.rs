@@ -62,7 +62,7 @@ pub use load_error::LoadError;
 pub use partitions::{hive_partitions, only_partition_columns, prune_partitions};
 pub use pattern::{Pattern, TimeFormat};
 pub use record_codec::{decode_csv_records, decode_json_records, encode_csv_rows, encode_json_rows};
-pub use row_parser::{RECORD_BYTES_MAX, Replaced, RowParser};
+pub use row_parser::{REDSHIFT_RECORD_BYTES_MAX, Replaced, RowParser};
 pub use scan::{FileScan, row_number};
 pub use source_spec::{SourceSpec, settle};
 pub use stored_as::format_of;

@@ -18,9 +18,9 @@ use std::sync::Arc;
 use tidegate_core::{Error, Kind, Result};
 
 /// Bytes of one record: what a row of text may be at most.
-pub const RECORD_BYTES_MAX: usize = 64 * 1024 * 1024;
+const RECORD_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The same in Redshift's COPY.
-const REDSHIFT_RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub const REDSHIFT_RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bad rows that are kept to be told of; more are counted.
 const ERRORS_KEPT_MAX: usize = 100_000;
 /// Rows with replaced bytes that are kept to be told of.
@@ -170,8 +170,10 @@ impl RowParser {
             }
             least = self.carry.len();
         }
-        let used = self.consume(bytes, false)?;
-        self.carry.extend_from_slice(bytes.get(used..).unwrap_or_default());
+        if !bytes.is_empty() {
+            let used = self.consume(bytes, false)?;
+            self.carry.extend_from_slice(bytes.get(used..).unwrap_or_default());
+        }
         let most = if self.options.rules.redshift { REDSHIFT_RECORD_BYTES_MAX } else { RECORD_BYTES_MAX };
         if self.carry.len() > most {
             let message = format!("file {}, line {}: the row is longer than {most} bytes", self.file, self.line);
@@ -515,6 +517,21 @@ mod tests {
             assert_eq!(rows, expected, "chunks of {chunk}");
             let places: Vec<_> = errors.iter().map(|e| (e.line, e.column.as_deref(), e.raw.as_str())).collect();
             assert_eq!(places, [(6, Some("id"), "x"), (7, None, "4,d")], "chunks of {chunk}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_value() {
+        for text in ["\u{feff}1,a,2013-01-01", "\u{feff}1,a,2013-01-01\n"] {
+            for chunk in [1, 2, 4, 1000] {
+                let (rows, errors) = load(text.as_bytes(), chunk, LoadOptions::csv());
+                assert_eq!((rows, errors), (vec!["1|a|2013-01-01".to_string()], vec![]), "chunks of {chunk}");
+            }
+            let json = LoadOptions { format: TextFormat::Json(JsonColumns::Exact), ..LoadOptions::json() };
+            for chunk in [1, 2, 4, 1000] {
+                let (rows, errors) = load("\u{feff}{\"id\":1}".as_bytes(), chunk, json.clone());
+                assert_eq!((rows, errors), (vec!["1|∅|∅".to_string()], vec![]), "chunks of {chunk}");
+            }
         }
     }
 
