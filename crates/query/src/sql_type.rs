@@ -5,6 +5,9 @@ use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::{ArrayElemTypeDef, CharacterLength, DataType, ExactNumberInfo, TimezoneInfo};
 use tidegate_parser::fold;
 
+/// Most bytes of a varchar and of a char (TYP-06, TYP-05).
+const VARCHAR_MAX: u32 = 65_535;
+const CHAR_MAX: u32 = 4096;
 /// Most digits of a numeric.
 const DIGITS_MAX: u64 = 38;
 /// Digits of a numeric without any: Redshift's is (18,0); Postgres' has no limit, and this is the widest with a fraction.
@@ -25,8 +28,12 @@ pub fn sql_type(data_type: &DataType) -> Result<SqlType> {
         DataType::Varchar(length)
         | DataType::CharacterVarying(length)
         | DataType::CharVarying(length)
-        | DataType::Nvarchar(length) => length_of(length)?.map_or(SqlType::Text, SqlType::Varchar),
-        DataType::Char(length) | DataType::Character(length) => SqlType::Char(length_of(length)?.unwrap_or(1)),
+        | DataType::Nvarchar(length) => {
+            length_of(length, "varchar", VARCHAR_MAX)?.map_or(SqlType::Text, SqlType::Varchar)
+        }
+        DataType::Char(length) | DataType::Character(length) => {
+            SqlType::Char(length_of(length, "char", CHAR_MAX)?.unwrap_or(1))
+        }
         DataType::Bytea | DataType::Varbinary(_) | DataType::Binary(_) => SqlType::Bytea,
         DataType::Date => SqlType::Date,
         DataType::Time(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => SqlType::Time,
@@ -48,10 +55,11 @@ pub fn sql_type(data_type: &DataType) -> Result<SqlType> {
 }
 
 fn custom(name: &str, arguments: &[String]) -> Result<SqlType> {
-    let length = arguments.first().and_then(|text| text.parse::<u32>().ok());
+    let length = arguments.first().and_then(|text| text.parse::<u64>().ok());
+    let length = length.map(|length| checked_length(length, "char", CHAR_MAX));
     Ok(match name.to_ascii_lowercase().trim_start_matches("pg_catalog.") {
-        "bpchar" => SqlType::Char(length.unwrap_or(256)),
-        "nchar" => SqlType::Char(length.unwrap_or(1)),
+        "bpchar" => SqlType::Char(length.unwrap_or(Ok(256))?),
+        "nchar" => SqlType::Char(length.unwrap_or(Ok(1))?),
         "name" | "string" => SqlType::Text,
         "super" => SqlType::Super,
         "timestamptz" => SqlType::Timestamptz,
@@ -85,17 +93,21 @@ fn numeric(info: &ExactNumberInfo) -> Result<SqlType> {
     }
 }
 
-fn length_of(length: &Option<CharacterLength>) -> Result<Option<u32>> {
+/// The length that is given, MAX being the most; 22023 for one that no such type has.
+fn length_of(length: &Option<CharacterLength>, name: &str, most: u32) -> Result<Option<u32>> {
     match length {
-        Some(CharacterLength::IntegerLength { length, .. }) if *length >= 1 => u32::try_from(*length)
-            .map(Some)
-            .map_err(|_| Error::new(Kind::InvalidParameter, format!("length {length} is too large for a type"))),
-        Some(CharacterLength::IntegerLength { .. }) => {
-            Err(Error::new(Kind::InvalidParameter, "the length of a type must be at least 1"))
-        }
-        // varchar(max) is Redshift's widest.
-        Some(CharacterLength::Max) => Ok(Some(65_535)),
+        Some(CharacterLength::IntegerLength { length, .. }) => checked_length(*length, name, most).map(Some),
+        Some(CharacterLength::Max) => Ok(Some(most)),
         None => Ok(None),
+    }
+}
+
+fn checked_length(length: u64, name: &str, most: u32) -> Result<u32> {
+    match u32::try_from(length) {
+        Ok(0) => Err(Error::new(Kind::InvalidParameter, format!("length for type {name} must be at least 1"))),
+        Ok(length) if length <= most => Ok(length),
+        _ => Err(Error::new(Kind::InvalidParameter, format!("length for type {name} cannot exceed {most}"))
+            .hint("Text without a length is as long as it has to be.")),
     }
 }
 
