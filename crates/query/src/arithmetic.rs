@@ -10,7 +10,7 @@ use arrow::compute::kernels::numeric;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use arrow::error::ArrowError;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, DataFusionError, Result};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
@@ -25,10 +25,12 @@ use tidegate_core::{Error, Kind};
 
 type Kernel = fn(&dyn Datum, &dyn Datum) -> Result<ArrayRef, ArrowError>;
 
-static FUNCTIONS: LazyLock<[Arc<ScalarUDF>; 3]> = LazyLock::new(|| {
-    [Operator::Plus, Operator::Minus, Operator::Multiply]
-        .map(|operator| Arc::new(ScalarUDF::from(Checked::new(operator))))
-});
+/// What the engine lets wrap.
+const OPERATORS: [Operator; 3] = [Operator::Plus, Operator::Minus, Operator::Multiply];
+
+/// A function for each of them.
+static FUNCTIONS: LazyLock<[Arc<ScalarUDF>; 3]> =
+    LazyLock::new(|| OPERATORS.map(|operator| Arc::new(ScalarUDF::from(Checked::new(operator)))));
 
 /// The functions.
 pub fn functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
@@ -50,8 +52,13 @@ impl AnalyzerRule for CheckedArithmetic {
 }
 
 fn checked_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    let computes = |expr: &Expr| expr.exists(|part| Ok(function_of(part).is_some()));
-    if !plan.expressions().iter().any(|expr| computes(expr).unwrap_or(false)) {
+    // Most plans compute nothing: they are looked at where they are, as an INSERT may hold very many expressions.
+    let mut found = false;
+    plan.apply_expressions(|expr| {
+        found |= expr.exists(|part| Ok(function_of(part).is_some()))?;
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    if !found {
         return Ok(Transformed::no(plan));
     }
     let schema = merge_schema(&plan.inputs());
@@ -77,7 +84,7 @@ fn checked_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
 
 fn function_of(expr: &Expr) -> Option<&'static Arc<ScalarUDF>> {
     let Expr::BinaryExpr(both) = expr else { return None };
-    let index = [Operator::Plus, Operator::Minus, Operator::Multiply].iter().position(|one| *one == both.op)?;
+    let index = OPERATORS.iter().position(|one| *one == both.op)?;
     FUNCTIONS.get(index)
 }
 
