@@ -30,11 +30,11 @@ impl Works {
         Works { bench, works: Arc::new(works) }
     }
 
-    /// Does a chunk; when nobody waits for it any more, it is broken off in order.
-    pub async fn perform(&self, kind: &str, chunk: String) -> Result<String> {
+    /// Does a chunk; when it is told to stop, or nobody waits for it any more, it is broken off in order.
+    pub async fn perform(&self, kind: &str, chunk: String, stop: CancellationToken) -> Result<String> {
         let found = self.works.iter().find(|work| work.kind() == kind);
         let work = Arc::clone(found.ok_or_else(|| Error::internal(format!("nobody does chunks of {kind}")))?);
-        let (bench, stop) = (self.bench.clone(), CancellationToken::new());
+        let bench = self.bench.clone();
         let waited_for = stop.clone().drop_guard();
         let done = tokio::spawn(async move { work.perform(&bench, &chunk, &stop).await }).await;
         drop(waited_for);
@@ -46,7 +46,7 @@ impl WorkAnswers for Works {
     fn chunk(&self, chunk: protocol::Chunk) -> BoxFuture<'static, Result<DoneChunk, Status>> {
         let works = self.clone();
         Box::pin(async move {
-            let done = works.perform(&chunk.kind, chunk.body).await;
+            let done = works.perform(&chunk.kind, chunk.body, CancellationToken::new()).await;
             let done = match done {
                 Ok(answer) => Done::Answer(answer),
                 Err(error) => Done::Error(serde_json::to_string(&error).unwrap_or_default()),
@@ -131,7 +131,9 @@ pub async fn perform(
     own: &Works,
     kind: &str,
     chunks: Vec<String>,
+    stop: &CancellationToken,
 ) -> Performed {
+    let stop = stop.child_token();
     let mut ledger = Ledger::new(chunks.len());
     let mut answers = vec![None; chunks.len()];
     let (mut used, mut error) = (BTreeSet::new(), None);
@@ -139,12 +141,20 @@ pub async fn perform(
     while error.is_none() {
         while let Some((chunk, taker)) = ledger.next(&takers(membership)) {
             let body = chunks.get(chunk).cloned().unwrap_or_default();
+            let stop = stop.child_token();
             running.push(async move {
-                let done = attempt(&taker, channels, own, kind, body).await;
+                let done = attempt(&taker, channels, own, kind, body, stop).await;
                 (chunk, taker, done)
             });
         }
-        let Some((chunk, taker, done)) = running.next().await else { break };
+        let ended = tokio::select! {
+            ended = running.next() => ended,
+            () = stop.cancelled() => {
+                error = Some(Error::new(Kind::Cancelled, "the work was broken off"));
+                break;
+            }
+        };
+        let Some((chunk, taker, done)) = ended else { break };
         ledger.ended(&taker);
         match done {
             Ok(answer) => {
@@ -160,6 +170,9 @@ pub async fn perform(
             }
         }
     }
+    // What this node still does of a failure may be about to leave something: whoever tidies up afterwards finds all.
+    stop.cancel();
+    while running.next().await.is_some() {}
     Performed { answers, attempts: ledger.tries.iter().sum(), nodes: used.len(), error }
 }
 
@@ -178,11 +191,13 @@ async fn attempt(
     own: &Works,
     kind: &str,
     body: String,
+    stop: CancellationToken,
 ) -> std::result::Result<String, Failure> {
-    let Some(url) = &taker.url else { return own.perform(kind, body).await.map_err(Failure::Own) };
+    let Some(url) = &taker.url else { return own.perform(kind, body, stop).await.map_err(Failure::Own) };
     let channel = channels.to(url).map_err(|error| Failure::Lost(error.to_string()))?;
     let chunk = protocol::Chunk { kind: kind.to_string(), body };
-    match protocol::chunk(channel, chunk).await {
+    let broken_off = || Err(Status::cancelled("nobody waits for this chunk any more"));
+    match stop.run_until_cancelled(protocol::chunk(channel, chunk)).await.unwrap_or_else(broken_off) {
         Ok(DoneChunk { done: Some(Done::Answer(answer)) }) => Ok(answer),
         Ok(DoneChunk { done: Some(Done::Error(text)) }) => {
             Err(Failure::Own(serde_json::from_str(&text).unwrap_or_else(|_| Error::internal(text))))

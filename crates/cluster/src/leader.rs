@@ -275,9 +275,9 @@ impl Spread for Cluster {
         pieces::cut(plan, bytes, &self.own()?.tasks.codec, &self.0.stores)
     }
 
-    async fn perform(&self, kind: &str, chunks: Vec<String>) -> Performed {
+    async fn perform(&self, kind: &str, chunks: Vec<String>, stop: &CancellationToken) -> Performed {
         match self.own() {
-            Ok(own) => chunks::perform(&self.0.membership, &self.0.channels, &own.works, kind, chunks).await,
+            Ok(own) => chunks::perform(&self.0.membership, &self.0.channels, &own.works, kind, chunks, stop).await,
             Err(error) => Performed { answers: Vec::new(), attempts: 0, nodes: 0, error: Some(error) },
         }
     }

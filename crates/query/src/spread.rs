@@ -10,6 +10,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 use std::sync::Arc;
 use tidegate_core::Result;
+use tokio_util::sync::CancellationToken;
 
 /// Spreads plans over nodes.
 #[async_trait]
@@ -26,8 +27,9 @@ pub trait Spread: Send + Sync {
     /// Cuts a plan that looks at one row at a time into parts of about so many bytes of its files. None: it is another
     /// plan, or too small.
     fn pieces(&self, plan: &Arc<dyn ExecutionPlan>, bytes: usize) -> Result<Option<Vec<String>>>;
-    /// Has chunks of work done by all nodes: each by one of them, and by another where that one is lost.
-    async fn perform(&self, kind: &str, chunks: Vec<String>) -> Performed;
+    /// Has chunks of work done by all nodes: each by one of them, and by another where that one is lost. 57014 when it
+    /// is told to stop. However it ends, this node does nothing of it any more; others are told to stop.
+    async fn perform(&self, kind: &str, chunks: Vec<String>, stop: &CancellationToken) -> Performed;
     /// How many nodes have been lost so far.
     fn losses(&self) -> u64;
     /// Whether a query that failed before its first row failed for a node that is no longer there: one that was lost

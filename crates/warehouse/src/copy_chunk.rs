@@ -87,12 +87,14 @@ fn table_of(load: &Load) -> Result<&TableSpec> {
 
 /// Loads pieces on all nodes.
 pub async fn copy(work: &mut Work<'_>, spread: &dyn Spread, load: &Load, pieces: &[Piece]) -> Result<Staged> {
+    // When nobody waits for it any more, it is dropped: no table lists what it wrote.
+    let stop = CancellationToken::new();
     let catalog = work.engine().catalog().clone();
     let chunk = |pieces| serde_json::to_string(&CopyChunk { id: catalog.next_id(), load: load.clone(), pieces });
     let bytes = work.scope.task_bytes.unwrap_or_default() as u64;
     let chunks = cut(pieces, bytes).into_iter().map(chunk).collect::<Result<Vec<_>, _>>().map_err(Error::internal)?;
     let count = chunks.len();
-    let Performed { answers, attempts, nodes, error } = spread.perform(KIND, chunks).await;
+    let Performed { answers, attempts, nodes, error } = spread.perform(KIND, chunks, &stop).await;
     let copied = answers.iter().flatten().map(|answer| serde_json::from_str(answer));
     let copied: Vec<Copied> = copied.collect::<Result<_, _>>().map_err(Error::internal)?;
     work.notice(format!("{count} parts on {nodes} nodes, {attempts} attempts"));

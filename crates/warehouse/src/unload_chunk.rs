@@ -11,7 +11,7 @@ use futures::TryStreamExt;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use tidegate_core::{Error, Kind, Result};
+use tidegate_core::{Error, Result};
 use tidegate_query::{Bench, ChunkWork, Performed, Spread, Work, from_datafusion};
 use tokio_util::sync::CancellationToken;
 
@@ -43,8 +43,7 @@ impl ChunkWork for UnloadWork {
         let mut rows = execute_stream(plan, session.task_ctx()).map_err(from_datafusion)?;
         let target = Target::of(&bench.stores, &chunk.form)?;
         let mut slice = Slice::new(&target, &chunk.form, &rows.schema(), Some(chunk.slice))?;
-        let poured = stop.run_until_cancelled(slice.pour(&mut rows)).await;
-        match poured.unwrap_or_else(|| Err(Error::internal("nobody waits for this chunk any more"))) {
+        match slice.pour(&mut rows, stop).await {
             Ok(()) => serde_json::to_string(&slice.written).map_err(Error::internal),
             Err(error) => {
                 slice.abandon().await;
@@ -95,11 +94,7 @@ async fn perform(
     fresh: bool,
     stop: &CancellationToken,
 ) -> Result<(Vec<WrittenFile>, usize, usize)> {
-    let performed = stop.run_until_cancelled(spread.perform(KIND, chunks)).await;
-    let cancelled = || Some(Error::new(Kind::Cancelled, "UNLOAD was broken off"));
-    let performed =
-        performed.unwrap_or_else(|| Performed { answers: vec![], attempts: 0, nodes: 0, error: cancelled() });
-    let Performed { answers, attempts, nodes, error } = performed;
+    let Performed { answers, attempts, nodes, error } = spread.perform(KIND, chunks, stop).await;
     let mut files: Vec<WrittenFile> = Vec::new();
     for answer in answers.iter().flatten() {
         files.extend(serde_json::from_str::<Vec<WrittenFile>>(answer).map_err(Error::internal)?);

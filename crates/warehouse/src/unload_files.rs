@@ -7,7 +7,7 @@ use arrow::compute::{partition, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::row::{RowConverter, SortField};
 use datafusion::execution::SendableRecordBatchStream;
-use futures::TryStreamExt;
+use futures::{FutureExt, TryStreamExt};
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -84,11 +84,13 @@ impl Slice {
         })
     }
 
-    /// Puts all rows into files.
-    pub async fn pour(&mut self, rows: &mut SendableRecordBatchStream) -> Result<()> {
-        while let Some(batch) = rows.try_next().await.map_err(from_datafusion)? {
+    /// Puts all rows into files, until it is told to stop (57014). A file that is being made whole is made whole
+    /// first: a store may do what nobody waits for, and nobody would know of the file.
+    pub async fn pour(&mut self, rows: &mut SendableRecordBatchStream, stop: &CancellationToken) -> Result<()> {
+        let next = |batch: datafusion::error::Result<_>| batch.map_err(from_datafusion);
+        while let Some(batch) = unless_stopped(stop, rows.try_next().map(next)).await? {
             for (folder, part) in split(&batch, &self.form.folders)? {
-                self.write(&folder, part.project(&self.form.kept).map_err(Error::internal)?).await?;
+                self.write(&folder, part.project(&self.form.kept).map_err(Error::internal)?, stop).await?;
             }
         }
         for folder in self.open.keys().cloned().collect::<Vec<_>>() {
@@ -104,7 +106,7 @@ impl Slice {
         Ok(WrittenFile { path: file.path, bytes: file.bytes, rows: file.rows, slice: 0 })
     }
 
-    async fn write(&mut self, folder: &str, batch: RecordBatch) -> Result<()> {
+    async fn write(&mut self, folder: &str, batch: RecordBatch, stop: &CancellationToken) -> Result<()> {
         let bytes = batch.get_array_memory_size() as u64;
         let parts = bytes.div_ceil((self.form.bytes_max / FILE_PARTS).max(1)).max(1);
         let rows = batch.num_rows().div_ceil(usize::try_from(parts).unwrap_or(usize::MAX)).max(1);
@@ -112,13 +114,19 @@ impl Slice {
         while start < batch.num_rows() {
             let part = batch.slice(start, rows.min(batch.num_rows() - start));
             start += part.num_rows();
-            self.write_part(folder, part, bytes / parts).await?;
+            self.write_part(folder, part, bytes / parts, stop).await?;
         }
         Ok(())
     }
 
     /// Writes some rows of about so many bytes; the file that has no room for them is ended first.
-    async fn write_part(&mut self, folder: &str, part: RecordBatch, bytes: u64) -> Result<()> {
+    async fn write_part(
+        &mut self,
+        folder: &str,
+        part: RecordBatch,
+        bytes: u64,
+        stop: &CancellationToken,
+    ) -> Result<()> {
         if self.open.get(folder).is_some_and(|writer| writer.size_hint() + bytes * TEXT_GROWTH > self.form.bytes_max) {
             self.end(folder).await?;
         }
@@ -130,7 +138,7 @@ impl Slice {
             self.open.insert(folder.to_string(), writer);
         }
         match self.open.get_mut(folder) {
-            Some(writer) => writer.write(&part).await,
+            Some(writer) => unless_stopped(stop, writer.write(&part)).await,
             None => Ok(()),
         }
     }
@@ -181,6 +189,12 @@ impl Slice {
     }
 }
 
+/// What a piece of work gives, or 57014 as soon as it is told to stop.
+async fn unless_stopped<T>(stop: &CancellationToken, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let done = stop.run_until_cancelled(work).await;
+    done.unwrap_or_else(|| Err(Error::new(Kind::Cancelled, "UNLOAD was broken off")))
+}
+
 /// As Redshift names files: `0001_part_00.gz` of slice 1, and `000.gz` where there are no slices.
 fn file_name(slice: Option<usize>, number: usize, ending: &str) -> String {
     match slice {
@@ -197,10 +211,7 @@ pub async fn pour_all(
     let mut running = JoinSet::new();
     for (mut slice, mut rows) in slices {
         let stop = stop.clone();
-        running.spawn(async move {
-            let poured = stop.run_until_cancelled(slice.pour(&mut rows)).await;
-            (poured.unwrap_or_else(|| Err(Error::new(Kind::Cancelled, "UNLOAD was broken off"))), slice)
-        });
+        running.spawn(async move { (slice.pour(&mut rows, &stop).await, slice) });
     }
     let (mut ended, mut failure) = (Vec::new(), None);
     while let Some(slice) = running.join_next().await {
