@@ -181,9 +181,13 @@ fn files_tail_and_table_on_two_workers() {
     harness::block_on(async {
         let client = set_up(&server).await;
         let plan = rows(&client, &format!("EXPLAIN {JOIN}")).await.unwrap().join("\n");
-        for part in ["DistributedExec", "tasks=3", "LeaderScanExec", "NetworkShuffleExec"] {
+        for part in ["DistributedExec", "tasks=3", "LeaderScanExec", "NetworkShuffleExec", ": DS_DIST_BOTH"] {
             assert!(plan.contains(part), "{part} in\n{plan}");
         }
+        client.batch_execute("SET distributed = off").await.unwrap();
+        let plan = rows(&client, &format!("EXPLAIN {JOIN}")).await.unwrap().join("\n");
+        assert!(plan.contains("HashJoinExec on ") && plan.contains(": DS_BCAST_INNER"), "{plan}");
+        client.batch_execute("RESET distributed").await.unwrap();
         let expected = alone(&client, JOIN).await;
         assert_eq!(expected.len(), 7);
         assert_eq!(rows(&client, JOIN).await.unwrap(), expected);

@@ -21,6 +21,7 @@ use datafusion_proto::protobuf::PhysicalPlanNode;
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use tidegate_query::with_movement;
 use url::Url;
 
 /// In a statement's configuration: it is planned for all nodes. Takes the object stores that its plan reads, since a
@@ -94,7 +95,7 @@ fn with_stages(shown: Arc<dyn ExecutionPlan>, plan: &Arc<dyn ExecutionPlan>) -> 
         _ => one.clone(),
     };
     let plans = explain.stringified_plans().iter().map(replaced).collect();
-    Arc::new(ExplainExec::new(explain.schema(), plans, explain.verbose()))
+    with_movement(Arc::new(ExplainExec::new(explain.schema(), plans, explain.verbose())), plan)
 }
 
 /// Plans such as other nodes can run: what only the leader has is pulled from it. An error names what cannot travel.

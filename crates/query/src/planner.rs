@@ -3,6 +3,7 @@
 use crate::fault::carried;
 use crate::joins;
 use crate::memory;
+use crate::movement;
 use crate::outcome::{Outcome, RowsTag};
 use crate::parameter;
 use crate::partiql::{self, Lenience};
@@ -149,15 +150,11 @@ impl Planner {
     async fn physical(&self, plan: &LogicalPlan) -> EngineResult<Arc<dyn ExecutionPlan>> {
         let mut state = self.state.clone();
         joins::hold_whole(state.config_mut().options_mut());
-        let physical = state.create_physical_plan(plan).await?;
-        let explained = match plan {
-            LogicalPlan::Explain(explain) => state.create_physical_plan(&explain.plan).await?,
-            _ => Arc::clone(&physical),
-        };
-        match joins::does_not_fit(&explained, self.limit) {
-            true => self.without_hash_joins().create_physical_plan(plan).await,
-            false => Ok(physical),
+        let (mut physical, mut explained) = planned(&state, plan).await?;
+        if joins::does_not_fit(&explained, self.limit) {
+            (physical, explained) = planned(&self.without_hash_joins(), plan).await?;
         }
+        Ok(movement::told(physical, &explained))
     }
 
     fn without_hash_joins(&self) -> SessionState {
@@ -222,6 +219,19 @@ impl Planner {
         let rows = self.stream(parameter::bind(plan, values)?).await?;
         Ok(Outcome::Rows { schema: shown_schema(&rows.schema()), rows, tag })
     }
+}
+
+/// A plan, and the one that it explains or else itself.
+async fn planned(
+    state: &SessionState,
+    plan: &LogicalPlan,
+) -> EngineResult<(Arc<dyn ExecutionPlan>, Arc<dyn ExecutionPlan>)> {
+    let physical = state.create_physical_plan(plan).await?;
+    let explained = match plan {
+        LogicalPlan::Explain(explain) => state.create_physical_plan(&explain.plan).await?,
+        _ => Arc::clone(&physical),
+    };
+    Ok((physical, explained))
 }
 
 /// A batch with what the plan says of its columns: those of another node come without it, and SUPER is told by it.

@@ -72,6 +72,7 @@ impl Form {
                 parquet: ParquetCodec::Snappy,
                 row_group_rows: None,
                 row_group_bytes: usize::try_from(row_group).ok(),
+                useful_bounds: true,
                 quote_all: options.add_quotes,
                 widths: options.fixed_width.clone(),
                 redshift_json: true,

@@ -10,7 +10,6 @@ mod avro;
 mod columns;
 pub mod compress;
 mod copy_options;
-mod dictionary;
 mod encoding;
 mod field_rules;
 #[cfg(test)]
@@ -33,6 +32,7 @@ pub mod read;
 mod record_codec;
 mod records;
 mod row_parser;
+mod sample;
 pub mod scan;
 mod source_spec;
 pub mod statistics;

@@ -28,6 +28,8 @@ pub struct WriteOptions {
     pub row_group_rows: Option<usize>,
     /// Bytes that an unfinished row group of Parquet may have; `None`: 128 MB.
     pub row_group_bytes: Option<usize>,
+    /// Parquet: no bounds of texts that come in no order. Readers skip hardly anything by them, and they are dear to find.
+    pub useful_bounds: bool,
     /// Delimited text: quotes around every value that is not NULL, even where it needs none.
     pub quote_all: bool,
     /// Text: the width of each column in characters, in place of delimiters.
@@ -233,6 +235,20 @@ mod tests {
             let reader = SerializedFileReader::new(bytes).unwrap();
             assert_eq!(reader.metadata().num_row_groups(), 2);
             assert_eq!(reader.metadata().row_group(0).column(0).compression(), codec);
+        }
+    }
+
+    #[tokio::test]
+    async fn texts_in_no_order_have_bounds_only_where_all_have() {
+        let names = Arc::new(StringArray::from_iter_values((0..64).map(|row| format!("{}", row * 7919 % 31))));
+        let batch = RecordBatch::try_from_iter_with_nullable([("name", names as ArrayRef, true)]).unwrap();
+        for useful_bounds in [false, true] {
+            let options = WriteOptions { useful_bounds, ..WriteOptions::default() };
+            let (store, path) = (store(), Path::from("a"));
+            let mut writer = create_writer(&store, &path, &FileFormat::Parquet, &batch.schema(), &options).unwrap();
+            writer.write(&batch).await.unwrap();
+            let written = writer.finish().await.unwrap();
+            assert_eq!(written.stats[0].min.is_none(), useful_bounds);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Writing Parquet: row groups bounded by rows and bytes, and the bounds of each column for the catalog.
 
-use super::dictionary::{self, SAMPLE_BYTES, SAMPLE_ROWS};
+use super::sample::{self, SAMPLE_BYTES, SAMPLE_ROWS};
 use super::upload::Upload;
 use super::write::{ColumnStats, FileWriter, ParquetCodec, WriteOptions, WrittenFile, fit};
 use arrow::array::RecordBatch;
@@ -14,7 +14,7 @@ use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
-use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 use std::sync::Arc;
 use tidegate_core::{Error, Kind, Result};
@@ -32,6 +32,7 @@ pub(super) struct ParquetFileWriter {
     path: Path,
     rows: u64,
     row_group_bytes: usize,
+    useful_bounds: bool,
 }
 
 /// How far a file is.
@@ -53,7 +54,8 @@ impl ParquetFileWriter {
             .set_max_row_group_row_count(Some(options.row_group_rows.unwrap_or(ROW_GROUP_ROWS).max(1)))
             .set_created_by(concat!("tidegate ", env!("CARGO_PKG_VERSION")).to_string());
         let state = State::Sampling(upload, Vec::new());
-        Ok(ParquetFileWriter { state, properties, schema, path, rows: 0, row_group_bytes })
+        let useful_bounds = options.useful_bounds;
+        Ok(ParquetFileWriter { state, properties, schema, path, rows: 0, row_group_bytes, useful_bounds })
     }
 
     /// The writer of rows, with those that told how to write them.
@@ -75,10 +77,16 @@ impl ParquetFileWriter {
     }
 
     fn begin(&self, upload: Upload, sample: &[RecordBatch]) -> Result<AsyncArrowWriter<Upload>> {
-        let without = dictionary::too_many_values(sample).map_err(Error::internal)?;
-        let properties = without.into_iter().fold(self.properties.clone(), |properties, column| {
+        let without = sample::too_many_values(sample).map_err(Error::internal)?;
+        let mut properties = without.into_iter().fold(self.properties.clone(), |properties, column| {
             properties.set_column_dictionary_enabled(ColumnPath::new(vec![column]), false)
         });
+        if self.useful_bounds {
+            let without = sample::unordered_texts(sample).map_err(Error::internal)?;
+            properties = without.into_iter().fold(properties, |properties, column| {
+                properties.set_column_statistics_enabled(ColumnPath::new(vec![column]), EnabledStatistics::None)
+            });
+        }
         let options = ArrowWriterOptions::new().with_properties(properties.build()).with_skip_arrow_metadata(true);
         AsyncArrowWriter::try_new_with_options(upload, Arc::clone(&self.schema), options)
             .map_err(|error| parquet_error(error, &self.path))

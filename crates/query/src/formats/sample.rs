@@ -1,9 +1,12 @@
-//! Which columns of a Parquet file are not worth a dictionary.
+//! What a Parquet file's first rows tell of how to write it: which columns are not worth a dictionary, and which texts
+//! are not worth bounds.
 //!
 //! The writer begins a dictionary for each column, looks every value up in it, and gives it up when it has grown too
-//! large: dear for keys, prices and comments, of which hardly two are alike. A file's first rows tell them apart.
+//! large: dear for keys, prices and comments, of which hardly two are alike. It compares every text with the least and
+//! the greatest of its page: dear too, and for nothing where texts come in no order, since then all pages have the same.
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, RecordBatch, make_comparator};
+use arrow::compute::SortOptions;
 use datafusion::common::Result;
 use datafusion::common::hash_utils::{RandomState, create_hashes};
 use std::collections::HashSet;
@@ -24,6 +27,31 @@ pub(super) fn too_many_values(sample: &[RecordBatch]) -> Result<Vec<String>> {
         if !field.data_type().is_nested() && values(sample, index)? > values_if_too_many(rows) {
             found.push(field.name().clone());
         }
+    }
+    Ok(found)
+}
+
+/// The columns of text whose values come in no order, as far as some rows tell: more than one in eight is less than the
+/// one before it.
+pub(super) fn unordered_texts(sample: &[RecordBatch]) -> Result<Vec<String>> {
+    let rows: usize = sample.iter().map(|batch| batch.num_rows().saturating_sub(1)).sum();
+    let Some(first) = sample.first() else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for (index, field) in first.schema_ref().fields().iter().enumerate() {
+        if field.data_type().is_string() && steps_back(sample, index)? * 8 > rows {
+            found.push(field.name().clone());
+        }
+    }
+    Ok(found)
+}
+
+/// Rows of a column that are less than the one before them in their batch.
+fn steps_back(sample: &[RecordBatch], column: usize) -> Result<usize> {
+    let mut found = 0;
+    for batch in sample {
+        let array = batch.column(column);
+        let compare = make_comparator(array, array, SortOptions::default())?;
+        found += (1..array.len()).filter(|row| compare(row - 1, *row).is_gt()).count();
     }
     Ok(found)
 }
@@ -72,5 +100,23 @@ mod tests {
         let batch = RecordBatch::try_from_iter(columns).unwrap();
         assert_eq!(too_many_values(&[batch.clone(), batch.slice(0, 0)]).unwrap(), ["key", "text"]);
         assert_eq!(too_many_values(&[]).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn texts_in_no_order_are_not_worth_bounds() {
+        let column =
+            |text: &dyn Fn(i64) -> Option<String>| Arc::new((0..1024).map(text).collect::<StringArray>()) as ArrayRef;
+        let columns = [
+            ("sorted", column(&|row| Some(format!("{row:05}")))),
+            ("same", column(&|_| Some("a".to_string()))),
+            ("none", column(&|_| None)),
+            ("long runs", column(&|row| Some(format!("{}", row / 16 % 3)))),
+            ("mixed", column(&|row| Some(format!("{}", row * 7919 % 31)))),
+            ("mixed with gaps", column(&|row| (row % 2 == 0).then(|| format!("{}", row * 7919 % 31)))),
+            ("numbers", Arc::new(Int64Array::from_iter_values((0..1024).map(|row| row * 7919 % 31)))),
+        ];
+        let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true))).unwrap();
+        assert_eq!(unordered_texts(&[batch.clone(), batch.slice(0, 0)]).unwrap(), ["mixed", "mixed with gaps"]);
+        assert_eq!(unordered_texts(&[]).unwrap(), Vec::<String>::new());
     }
 }
