@@ -181,7 +181,7 @@ fn files_tail_and_table_on_two_workers() {
     harness::block_on(async {
         let client = set_up(&server).await;
         let plan = rows(&client, &format!("EXPLAIN {JOIN}")).await.unwrap().join("\n");
-        for part in ["DistributedExec", "tasks=3", "LeaderScanExec", "NetworkShuffleExec", ": DS_DIST_BOTH"] {
+        for part in ["DistributedExec", "tasks=3", "LeaderScanExec", "NetworkShuffleExec", ": DS_BCAST_INNER"] {
             assert!(plan.contains(part), "{part} in\n{plan}");
         }
         client.batch_execute("SET distributed = off").await.unwrap();

@@ -55,9 +55,11 @@ impl<'n, 'j> Members<'n, 'j> {
 }
 
 /// Where the blanks from a place on end.
-fn blank_until(bytes: &[u8], at: usize) -> usize {
-    let blank = bytes.iter().skip(at).take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).count();
-    at + blank
+fn blank_until(bytes: &[u8], mut at: usize) -> usize {
+    while matches!(bytes.get(at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
+        at += 1;
+    }
+    at
 }
 
 /// The place behind a byte that comes next, blanks aside.
@@ -88,7 +90,13 @@ fn scalar_end(bytes: &[u8], at: usize) -> Option<usize> {
 
 /// Bytes of a number without an exponent: what follows them is looked at by whoever asks.
 fn number_bytes(text: &[u8]) -> Option<usize> {
-    let digits = |from: usize| text.iter().skip(from).take_while(|byte| byte.is_ascii_digit()).count();
+    let digits = |from: usize| {
+        let mut at = from;
+        while text.get(at).is_some_and(u8::is_ascii_digit) {
+            at += 1;
+        }
+        at - from
+    };
     let sign = usize::from(text.first() == Some(&b'-'));
     let whole = digits(sign);
     let leading_zero = whole > 1 && text.get(sign) == Some(&b'0');
