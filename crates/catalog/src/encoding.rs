@@ -75,7 +75,7 @@ impl Encoding {
             _ if in_sort_key => Encoding::Raw,
             SqlType::Bool | SqlType::Float4 | SqlType::Float8 => Encoding::Raw,
             SqlType::Int2 | SqlType::Int4 | SqlType::Int8 | SqlType::Numeric(..) => Encoding::Az64,
-            SqlType::Date | SqlType::Time | SqlType::Timestamp | SqlType::Timestamptz => Encoding::Az64,
+            _ if is_time(sql_type) => Encoding::Az64,
             _ => Encoding::Lzo,
         }
     }
@@ -84,7 +84,7 @@ impl Encoding {
     pub fn suits(self, sql_type: &SqlType) -> bool {
         let integer = matches!(sql_type, SqlType::Int2 | SqlType::Int4 | SqlType::Int8);
         let exact = integer || matches!(sql_type, SqlType::Numeric(..));
-        let time = matches!(sql_type, SqlType::Date | SqlType::Time | SqlType::Timestamp | SqlType::Timestamptz);
+        let time = is_time(sql_type);
         let varied = matches!(sql_type, SqlType::Text | SqlType::Varchar(_));
         let float = matches!(sql_type, SqlType::Float4 | SqlType::Float8);
         let small = matches!(sql_type, SqlType::Int2);
@@ -100,6 +100,11 @@ impl Encoding {
             Encoding::Text255 | Encoding::Text32k => varied,
         }
     }
+}
+
+fn is_time(sql_type: &SqlType) -> bool {
+    use SqlType::{Date, Time, Timestamp, Timestamptz, Timetz};
+    matches!(sql_type, Date | Time | Timetz | Timestamp | Timestamptz)
 }
 
 #[cfg(test)]

@@ -13,6 +13,14 @@ pub const PG_TYPE_KEY: &str = "pg_type";
 /// What a field of SUPER values carries under [`PG_TYPE_KEY`].
 pub const SUPER: &str = "super";
 
+/// What a field of `time with time zone` carries under [`PG_TYPE_KEY`].
+pub const TIMETZ: &str = "time with time zone";
+
+/// Whether a field's values are `time with time zone`.
+pub fn is_timetz(field: &Field) -> bool {
+    field.metadata().get(PG_TYPE_KEY).is_some_and(|name| name == TIMETZ)
+}
+
 /// Whether a field's values are SUPER: JSON as compact text.
 pub fn is_super(field: &Field) -> bool {
     field.metadata().get(PG_TYPE_KEY).is_some_and(|name| name == SUPER)
@@ -47,6 +55,9 @@ pub enum SqlType {
     Date,
     /// `time`.
     Time,
+    /// `timetz`, kept and shown in UTC, as Redshift does ("TIMETZ values are UTC in user tables and system tables"):
+    /// times at different offsets compare and sort as the moments that they are.
+    Timetz,
     /// `timestamp`, in microseconds.
     Timestamp,
     /// `timestamptz`, in microseconds.
@@ -81,7 +92,7 @@ impl SqlType {
             }
             SqlType::Bytea => DataType::Binary,
             SqlType::Date => DataType::Date32,
-            SqlType::Time => DataType::Time64(TimeUnit::Microsecond),
+            SqlType::Time | SqlType::Timetz => DataType::Time64(TimeUnit::Microsecond),
             SqlType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
             SqlType::Timestamptz => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
             SqlType::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
@@ -126,9 +137,8 @@ impl SqlType {
     pub fn of_field(field: &Field) -> SqlType {
         let by_arrow = Self::of_arrow(field.data_type());
         // A cast hands on what its source said: only what is still a text can be what is told of texts.
-        let is_text = by_arrow == SqlType::Text;
-        let told = field.metadata().get(PG_TYPE_KEY).filter(|_| is_text).and_then(|text| Self::of_metadata(text));
-        told.unwrap_or(by_arrow)
+        let told = field.metadata().get(PG_TYPE_KEY).and_then(|text| Self::of_metadata(text));
+        told.filter(|told| Self::of_arrow(&told.arrow()) == by_arrow).unwrap_or(by_arrow)
     }
 
     /// What [`SqlType::metadata`] wrote.
@@ -143,6 +153,7 @@ impl SqlType {
             "uuid" => Some(SqlType::Uuid),
             "jsonb" => Some(SqlType::Json),
             SUPER => Some(SqlType::Super),
+            TIMETZ => Some(SqlType::Timetz),
             _ => None,
         }
     }
@@ -160,9 +171,12 @@ impl SqlType {
     /// What a field must say beside its Arrow type so that a client is told the SQL type.
     fn metadata(&self) -> Option<String> {
         match self {
-            SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Uuid | SqlType::Json | SqlType::Super => {
-                Some(self.to_string())
-            }
+            SqlType::Varchar(_)
+            | SqlType::Char(_)
+            | SqlType::Uuid
+            | SqlType::Json
+            | SqlType::Super
+            | SqlType::Timetz => Some(self.to_string()),
             _ => None,
         }
     }
@@ -185,6 +199,7 @@ impl fmt::Display for SqlType {
             SqlType::Bytea => f.write_str("bytea"),
             SqlType::Date => f.write_str("date"),
             SqlType::Time => f.write_str("time without time zone"),
+            SqlType::Timetz => f.write_str(TIMETZ),
             SqlType::Timestamp => f.write_str("timestamp without time zone"),
             SqlType::Timestamptz => f.write_str("timestamp with time zone"),
             SqlType::Interval => f.write_str("interval"),
@@ -287,6 +302,7 @@ mod tests {
             SqlType::Varchar(9),
             SqlType::Char(3),
             SqlType::Uuid,
+            SqlType::Timetz,
             SqlType::Json,
             SqlType::Text,
             SqlType::Numeric(10, 2),

@@ -22,6 +22,8 @@ use reader::Reader;
 const EPOCH_US: i64 = 946_684_800_000_000;
 /// The same in days.
 const EPOCH_DAYS: i32 = 10_957;
+/// Microseconds of a day.
+const DAY_US: i64 = 86_400_000_000;
 
 /// Reads one parameter. `zone` is the session's, for timestamps without an offset.
 pub fn decode(told: u32, format: Format, bytes: Option<&[u8]>, zone: &str) -> Result<ScalarValue> {
@@ -59,7 +61,7 @@ fn null_of(told: u32) -> Result<ScalarValue> {
         oid::NUMERIC => ScalarValue::Decimal128(None, DECIMAL128_MAX_PRECISION, 10),
         oid::BYTEA => ScalarValue::Binary(None),
         oid::DATE => ScalarValue::Date32(None),
-        oid::TIME => ScalarValue::Time64Microsecond(None),
+        oid::TIME | oid::TIMETZ => ScalarValue::Time64Microsecond(None),
         oid::TIMESTAMP => ScalarValue::TimestampMicrosecond(None, None),
         oid::TIMESTAMPTZ => ScalarValue::TimestampMicrosecond(None, Some("UTC".into())),
         oid::INTERVAL => ScalarValue::IntervalMonthDayNano(None),
@@ -114,6 +116,7 @@ fn of_text(told: u32, text: &str, zone: &str) -> Result<ScalarValue> {
             let us = Time64MicrosecondType::parse(bare).ok_or_else(|| invalid("time", text))?;
             ScalarValue::Time64Microsecond(Some(us))
         }
+        oid::TIMETZ => ScalarValue::Time64Microsecond(Some(tidegate_query::time_in_utc(bare)?)),
         oid::TIMESTAMP => ScalarValue::TimestampMicrosecond(Some(timestamp_of_text(bare, "UTC", "timestamp")?), None),
         oid::TIMESTAMPTZ => {
             let us = timestamp_of_text(bare, zone, "timestamp with time zone")?;
@@ -243,6 +246,7 @@ fn of_binary(told: u32, bytes: &[u8]) -> Result<ScalarValue> {
         oid::BYTEA => ScalarValue::Binary(Some(reader.rest().to_vec())),
         oid::DATE => ScalarValue::Date32(Some(reader.i32()?.checked_add(EPOCH_DAYS).ok_or_else(|| range("date"))?)),
         oid::TIME => ScalarValue::Time64Microsecond(Some(reader.i64()?)),
+        oid::TIMETZ => ScalarValue::Time64Microsecond(Some(timetz_of_binary(&mut reader)?)),
         oid::TIMESTAMP | oid::TIMESTAMPTZ => {
             let us = reader.i64()?.checked_add(EPOCH_US).ok_or_else(|| range("timestamp"))?;
             ScalarValue::TimestampMicrosecond(Some(us), (told == oid::TIMESTAMPTZ).then(|| "UTC".into()))
@@ -267,6 +271,13 @@ fn of_binary(told: u32, bytes: &[u8]) -> Result<ScalarValue> {
     };
     reader.end()?;
     Ok(value)
+}
+
+/// Microseconds of the day, and seconds west of Greenwich (Postgres: `timetz_recv`).
+fn timetz_of_binary(reader: &mut Reader<'_>) -> Result<i64> {
+    let (local, west) = (reader.i64()?, i64::from(reader.i32()?));
+    let utc = local.checked_add(west * 1_000_000).ok_or_else(|| range("time"))?;
+    Ok(utc.rem_euclid(DAY_US))
 }
 
 fn range(name: &str) -> Error {

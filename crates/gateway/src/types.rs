@@ -35,6 +35,7 @@ pub mod oid {
     pub const TIMESTAMP: u32 = 1114;
     pub const TIMESTAMPTZ: u32 = 1184;
     pub const INTERVAL: u32 = 1186;
+    pub const TIMETZ: u32 = 1266;
     pub const NUMERIC: u32 = 1700;
     pub const REGCLASS: u32 = 2205;
     pub const REGTYPE: u32 = 2206;
@@ -73,6 +74,7 @@ const TYPES: &[Row] = &[
     Row(oid::TIMESTAMP, 1115, 8, &["timestamp without time zone", "timestamp"]),
     Row(oid::TIMESTAMPTZ, 1185, 8, &["timestamp with time zone", "timestamptz"]),
     Row(oid::INTERVAL, 1187, 16, &["interval"]),
+    Row(oid::TIMETZ, 1270, 12, &["time with time zone", "timetz"]),
     Row(oid::NUMERIC, 1231, -1, &["numeric", "decimal"]),
     Row(oid::REGCLASS, 2210, 4, &["regclass"]),
     Row(oid::REGTYPE, 2211, 4, &["regtype"]),
@@ -219,6 +221,7 @@ fn sendable_as(arrow: &DataType, named: &WireType) -> bool {
         | DataType::UInt16
         | DataType::UInt32 => is_integer(named.oid),
         DataType::Struct(_) | DataType::Map(_, _) => matches!(named.oid, oid::JSON | oid::JSONB),
+        DataType::Time32(_) | DataType::Time64(_) => matches!(named.oid, oid::TIME | oid::TIMETZ),
         DataType::Dictionary(_, value) => sendable_as(value, named),
         DataType::FixedSizeBinary(16) => matches!(named.oid, oid::UUID | oid::BYTEA),
         DataType::List(item) => match named.oid {
@@ -249,6 +252,7 @@ pub fn is_integer(oid: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arrow::datatypes::TimeUnit;
     use std::collections::HashMap;
     use std::sync::Arc;
 
@@ -267,6 +271,7 @@ mod tests {
         let nested = DataType::List(Arc::new(Field::new("item", ints.clone(), true)));
         let cases = [
             (DataType::Int64, None, (oid::INT8, 8, -1)),
+            (DataType::Time64(TimeUnit::Microsecond), Some("time with time zone"), (oid::TIMETZ, 12, -1)),
             (DataType::Int64, Some("oid"), (oid::OID, 4, -1)),
             (DataType::Utf8View, Some("varchar(20)"), (oid::VARCHAR, -1, 24)),
             (DataType::Utf8View, Some("character(3)"), (oid::BPCHAR, -1, 7)),

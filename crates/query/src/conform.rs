@@ -69,6 +69,10 @@ fn fit(array: &ArrayRef, column: &Column) -> Result<ArrayRef> {
         return crate::formats::bytes_of_text(array)
             .map_err(|error| error.context(format_args!("column \"{}\"", column.name)));
     }
+    if column.sql_type == SqlType::Timetz && array.data_type().is_string() {
+        return crate::formats::times_in_utc(array)
+            .map_err(|error| error.context(format_args!("column \"{}\"", column.name)));
+    }
     let column_is = || format!("column \"{}\" is of type {}", column.name, column.sql_type);
     if !can_cast_types(array.data_type(), &want) {
         let message = format!("{} but expression is of type {}", column_is(), array.data_type());

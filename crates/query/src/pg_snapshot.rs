@@ -133,6 +133,7 @@ impl Modifier for SqlType {
             SqlType::Varchar(_) => 1043,
             SqlType::Date => 1082,
             SqlType::Time => 1083,
+            SqlType::Timetz => 1266,
             SqlType::Timestamp => 1114,
             SqlType::Timestamptz => 1184,
             SqlType::Interval => 1186,

@@ -83,6 +83,7 @@ impl Planner {
         let snapshot = crate::pg_snapshot::of(&self.scope);
         crate::pg::rewrite(&mut statement, &snapshot)?;
         crate::text_cast::rewrite(&mut statement);
+        crate::timetz::rewrite(&mut statement);
         let mut state = self.state.clone();
         for function in crate::pg::functions(Arc::new(snapshot)) {
             use datafusion::execution::FunctionRegistry;

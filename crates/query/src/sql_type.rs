@@ -39,10 +39,7 @@ pub fn sql_type(data_type: &DataType) -> Result<SqlType> {
         DataType::Time(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => SqlType::Time,
         DataType::Timestamp(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => SqlType::Timestamp,
         DataType::Timestamp(_, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone) => SqlType::Timestamptz,
-        DataType::Time(..) => {
-            let message = "type time with time zone is not supported";
-            return Err(Error::new(Kind::Unsupported, message).hint("Use time, or timestamp with time zone."));
-        }
+        DataType::Time(_, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone) => SqlType::Timetz,
         DataType::Interval { .. } => SqlType::Interval,
         DataType::Uuid => SqlType::Uuid,
         DataType::JSON | DataType::JSONB => SqlType::Json,

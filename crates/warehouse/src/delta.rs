@@ -187,7 +187,7 @@ fn delta_type(sql_type: &SqlType) -> Value {
         SqlType::Bool => "boolean",
         SqlType::Int2 => "short",
         SqlType::Int4 => "integer",
-        SqlType::Int8 | SqlType::Time => "long",
+        SqlType::Int8 | SqlType::Time | SqlType::Timetz => "long",
         SqlType::Float4 => "float",
         SqlType::Float8 => "double",
         SqlType::Numeric(precision, scale) => return json!(format!("decimal({precision},{scale})")),

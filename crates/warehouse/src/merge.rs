@@ -177,6 +177,7 @@ fn of_type(value: &Expr, sql_type: &SqlType) -> Result<Expr> {
         | SqlType::Numeric(..)
         | SqlType::Date
         | SqlType::Time
+        | SqlType::Timetz
         | SqlType::Timestamp
         | SqlType::Timestamptz => tidegate_parser::parse_expression(&format!("CAST(({value}) AS {sql_type})")),
         _ => Ok(value.clone()),

@@ -258,7 +258,12 @@ impl Column {
                 put_bytes_text(out, self.bytes(row).unwrap_or_default(), self.wire.oid);
             }
             Values::Date(a) => time::put_date(out, a.value(row)),
-            Values::Time(a) => time::put_time(out, a.value(row)),
+            Values::Time(a) => {
+                time::put_time(out, a.value(row));
+                if self.wire.oid == oid::TIMETZ {
+                    out.extend_from_slice(b"+00");
+                }
+            }
             Values::Timestamp(a, unit, zoned) => {
                 let us = to_micros(a[row], *unit).ok_or_else(|| out_of_range("timestamp"))?;
                 if *zoned { time::put_timestamptz(out, us, self.zone) } else { time::put_timestamp(out, us) }
@@ -306,7 +311,12 @@ impl Column {
                 let days = a.value(row).checked_sub(time::EPOCH_DAYS).ok_or_else(|| out_of_range("date"))?;
                 out.extend_from_slice(&days.to_be_bytes());
             }
-            Values::Time(a) => out.extend_from_slice(&a.value(row).to_be_bytes()),
+            Values::Time(a) => {
+                out.extend_from_slice(&a.value(row).to_be_bytes());
+                if self.wire.oid == oid::TIMETZ {
+                    out.extend_from_slice(&0i32.to_be_bytes());
+                }
+            }
             Values::Timestamp(a, unit, _) => {
                 let us = to_micros(a[row], *unit).and_then(|us| us.checked_sub(time::EPOCH_US));
                 out.extend_from_slice(&us.ok_or_else(|| out_of_range("timestamp"))?.to_be_bytes());

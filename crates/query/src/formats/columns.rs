@@ -17,7 +17,7 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 use arrow::error::ArrowError;
 use std::borrow::Cow;
 use std::sync::Arc;
-use tidegate_catalog::{PG_TYPE_KEY, SUPER, is_super};
+use tidegate_catalog::{PG_TYPE_KEY, SUPER, TIMETZ, is_super, is_timetz};
 use tidegate_core::{Error, Kind, Result};
 
 /// One column of the batch that is being filled.
@@ -75,7 +75,8 @@ enum Values {
     Float64(Vec<f64>),
     Decimal(Vec<i128>, u8, i8),
     Date(Vec<i32>),
-    Time(Vec<i64>),
+    /// Whether it is of UTC.
+    Time(Vec<i64>, bool),
     Timestamp(Vec<i64>, bool),
     Text(Strings),
     Bytes(Strings),
@@ -130,7 +131,7 @@ impl ColumnBuilder {
             DataType::Float64 => Values::Float64(Vec::new()),
             DataType::Decimal128(precision, scale) => Values::Decimal(Vec::new(), *precision, *scale),
             DataType::Date32 => Values::Date(Vec::new()),
-            DataType::Time64(_) => Values::Time(Vec::new()),
+            DataType::Time64(_) => Values::Time(Vec::new(), is_timetz(&field)),
             DataType::Timestamp(_, zone) => Values::Timestamp(Vec::new(), zone.is_some()),
             DataType::Utf8View if is_super(&field) => Values::Super(Strings::default()),
             DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => Values::Text(Strings::default()),
@@ -179,6 +180,7 @@ impl ColumnBuilder {
             DataType::Float64 => "float8".into(),
             DataType::Decimal128(..) => "numeric".into(),
             DataType::Timestamp(_, Some(_)) => "timestamptz".into(),
+            DataType::Time64(_) if is_timetz(&self.field) => "timetz".into(),
             _ if self.is_text() && self.limit.is_some_and(|limit| limit.is_char) => "char".into(),
             _ if self.is_text() => "varchar".into(),
             _ => self.type_name(),
@@ -204,7 +206,7 @@ impl ColumnBuilder {
             Values::Float64(_) => Family::Double,
             Values::Decimal(..) => Family::Decimal,
             Values::Date(_) => Family::Date,
-            Values::Timestamp(..) | Values::Time(_) => Family::Time,
+            Values::Timestamp(..) | Values::Time(..) => Family::Time,
             Values::Super(_) => Family::Super,
             _ => Family::Other,
         }
@@ -255,6 +257,7 @@ impl ColumnBuilder {
             DataType::Float64 => "double precision".into(),
             DataType::Decimal128(precision, scale) => format!("numeric({precision},{scale})"),
             DataType::Date32 => "date".into(),
+            DataType::Time64(_) if is_timetz(&self.field) => TIMETZ.into(),
             DataType::Time64(_) => "time".into(),
             DataType::Timestamp(_, None) => "timestamp".into(),
             DataType::Timestamp(_, Some(_)) => "timestamp with time zone".into(),
@@ -279,7 +282,7 @@ impl ColumnBuilder {
             Values::Bool(v) => v.append(false),
             Values::Int16(v) => v.push(0),
             Values::Int32(v) | Values::Date(v) => v.push(0),
-            Values::Int64(v) | Values::Time(v) | Values::Timestamp(v, _) => v.push(0),
+            Values::Int64(v) | Values::Time(v, _) | Values::Timestamp(v, _) => v.push(0),
             Values::Float32(v) => v.push(0.0),
             Values::Float64(v) => v.push(0.0),
             Values::Decimal(v, ..) => v.push(0),
@@ -304,7 +307,8 @@ impl ColumnBuilder {
                 Some(pattern) => pattern.date(text)?,
                 None => values::date(text)?,
             }),
-            Values::Time(v) => v.push(values::time(text)?),
+            Values::Time(v, false) => v.push(values::time(text)?),
+            Values::Time(v, true) => v.push(values::time_in_utc(text)?),
             Values::Timestamp(v, zoned) => v.push(self.rules.time_format.read(text, *zoned)?),
             Values::Text(v) => {
                 let text = if is_utf8 || std::str::from_utf8(text).is_ok() {
@@ -363,7 +367,7 @@ impl ColumnBuilder {
             }
             Values::Int16(v) => v.truncate(rows),
             Values::Int32(v) | Values::Date(v) => v.truncate(rows),
-            Values::Int64(v) | Values::Time(v) | Values::Timestamp(v, _) => v.truncate(rows),
+            Values::Int64(v) | Values::Time(v, _) | Values::Timestamp(v, _) => v.truncate(rows),
             Values::Float32(v) => v.truncate(rows),
             Values::Float64(v) => v.truncate(rows),
             Values::Decimal(v, ..) => v.truncate(rows),
@@ -390,7 +394,7 @@ impl ColumnBuilder {
                 Arc::new(array.with_precision_and_scale(*precision, *scale)?)
             }
             Values::Date(v) => Arc::new(Date32Array::new(taken(v).into(), nulls)),
-            Values::Time(v) => Arc::new(Time64MicrosecondArray::new(taken(v).into(), nulls)),
+            Values::Time(v, _) => Arc::new(Time64MicrosecondArray::new(taken(v).into(), nulls)),
             Values::Timestamp(v, _) => {
                 let array = TimestampMicrosecondArray::new(taken(v).into(), nulls);
                 match self.field.data_type() {
@@ -447,6 +451,22 @@ fn castable(text: &[u8], to: &DataType) -> Result<(), Bad> {
     let one = StringArray::from(vec![text]);
     let strict = CastOptions { safe: false, ..CastOptions::default() };
     cast_with_options(&one, to, &strict).map(drop).map_err(|_| Bad::Syntax)
+}
+
+/// Microseconds of the day in UTC that a text means as a `time with time zone`. 22P02 for what means none, 22003 for an
+/// hour that there is not.
+pub fn time_in_utc(text: &str) -> Result<i64> {
+    values::time_in_utc(text.as_bytes()).map_err(|bad| match bad {
+        Bad::Range => Error::new(Kind::OutOfRange, format!("date/time field value out of range: \"{text}\"")),
+        _ => Error::new(Kind::InvalidText, format!("invalid input syntax for type {TIMETZ}: \"{text}\"")),
+    })
+}
+
+/// Texts as times in UTC.
+pub fn times_in_utc(array: &ArrayRef) -> Result<ArrayRef> {
+    let texts = cast(array, &DataType::Utf8).map_err(Error::internal)?;
+    let times = texts.as_string::<i32>().iter().map(|text| text.map(time_in_utc).transpose());
+    Ok(Arc::new(times.collect::<Result<Time64MicrosecondArray>>()?))
 }
 
 /// Text as the bytes it means: hex after `\\x`, else Postgres' escapes. 22P02 for what means none.

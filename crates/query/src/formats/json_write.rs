@@ -1,13 +1,14 @@
 //! Rows as JSON lines that are read back exactly: bytes as `"\\x…"`, NaN and infinities as text, NULL as `null`.
 
-use arrow::array::{Array, ArrayAccessor, AsArray, BooleanArray, PrimitiveArray, RecordBatch};
-use arrow::datatypes::{ArrowPrimitiveType, DataType, FieldRef, Float32Type, Float64Type, Schema};
+use super::text_values::time;
+use arrow::array::{Array, ArrayAccessor, AsArray, BooleanArray, PrimitiveArray, RecordBatch, Time64MicrosecondArray};
+use arrow::datatypes::{ArrowPrimitiveType, DataType, FieldRef, Float32Type, Float64Type, Schema, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::json::writer::{LineDelimited, NullableEncoder, Writer, WriterBuilder};
 use arrow::json::{Encoder, EncoderFactory, EncoderOptions};
 use std::io::Write as _;
 use std::sync::Arc;
-use tidegate_catalog::{PG_TYPE_KEY, is_super};
+use tidegate_catalog::{PG_TYPE_KEY, is_super, is_timetz};
 use tidegate_core::{Error, Kind, Result};
 
 const TIMESTAMP: &str = "%Y-%m-%dT%H:%M:%S%.f";
@@ -68,6 +69,7 @@ impl EncoderFactory for Exact {
             DataType::FixedSizeBinary(_) => Box::new(Hex(array.as_fixed_size_binary())),
             DataType::Float32 => Box::new(Float(array.as_primitive::<Float32Type>())),
             DataType::Float64 => Box::new(Float(array.as_primitive::<Float64Type>())),
+            DataType::Time64(TimeUnit::Microsecond) if is_timetz(field) => Box::new(UtcTime(array.as_primitive())),
             DataType::Boolean if self.redshift => Box::new(Letter(array.as_boolean())),
             DataType::Utf8View if self.redshift && is_json(field) => Box::new(Json(array.as_string_view())),
             DataType::Utf8 if self.redshift && is_json(field) => Box::new(Json(array.as_string::<i32>())),
@@ -80,6 +82,16 @@ impl EncoderFactory for Exact {
 /// Whether a column's text is JSON.
 fn is_json(field: &FieldRef) -> bool {
     field.metadata().get(PG_TYPE_KEY).is_some_and(|name| matches!(name.as_str(), "json" | "jsonb"))
+}
+
+struct UtcTime<'a>(&'a Time64MicrosecondArray);
+
+impl Encoder for UtcTime<'_> {
+    fn encode(&mut self, row: usize, out: &mut Vec<u8>) {
+        out.push(b'"');
+        time(self.0.value(row), out);
+        out.extend_from_slice(b"+00\"");
+    }
 }
 
 struct Letter<'a>(&'a BooleanArray);

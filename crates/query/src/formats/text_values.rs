@@ -2,16 +2,17 @@
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array, Float32Array,
-    Float64Array, Int16Array, Int32Array, Int64Array, StringArray, StringViewArray, Time64MicrosecondArray,
-    TimestampMicrosecondArray,
+    Float64Array, Int16Array, Int32Array, Int64Array, RecordBatch, StringArray, StringViewArray,
+    Time64MicrosecondArray, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
+    DataType, Date32Type, Decimal128Type, FieldRef, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
     Time64MicrosecondType, TimeUnit, TimestampMicrosecondType,
 };
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use std::fmt::Write as _;
 use std::io::Write as _;
+use tidegate_catalog::is_timetz;
 use tidegate_core::{Error, Kind, Result};
 
 const TIMESTAMP: &str = "%Y-%m-%d %H:%M:%S%.f";
@@ -30,7 +31,8 @@ pub(super) enum ColumnText<'a> {
     Float64(&'a Float64Array),
     Decimal(&'a Decimal128Array, i8),
     Date(&'a Date32Array),
-    Time(&'a Time64MicrosecondArray),
+    /// Whether it is of UTC, which the text then says.
+    Time(&'a Time64MicrosecondArray, bool),
     /// Whether it is of UTC, which the text then says.
     Timestamp(&'a TimestampMicrosecondArray, bool),
     Text(&'a StringArray),
@@ -55,7 +57,9 @@ impl<'a> ColumnText<'a> {
                 ColumnText::Decimal(array.as_primitive::<Decimal128Type>(), *scale)
             }
             DataType::Date32 => ColumnText::Date(array.as_primitive::<Date32Type>()),
-            DataType::Time64(TimeUnit::Microsecond) => ColumnText::Time(array.as_primitive::<Time64MicrosecondType>()),
+            DataType::Time64(TimeUnit::Microsecond) => {
+                ColumnText::Time(array.as_primitive::<Time64MicrosecondType>(), false)
+            }
             DataType::Timestamp(TimeUnit::Microsecond, zone) if zone.as_deref().is_none_or(is_utc) => {
                 ColumnText::Timestamp(array.as_primitive::<TimestampMicrosecondType>(), zone.is_some())
             }
@@ -65,6 +69,15 @@ impl<'a> ColumnText<'a> {
             DataType::BinaryView => ColumnText::BytesView(array.as_binary_view()),
             _ => ColumnText::Other(formatter(array)?),
         })
+    }
+
+    /// The writers for a batch's columns, whose fields may say more than their types.
+    pub(super) fn of_batch(batch: &'a RecordBatch) -> Result<Vec<Self>> {
+        let one = |(field, array): (&'a FieldRef, &'a ArrayRef)| match ColumnText::new(array)? {
+            ColumnText::Time(times, _) => Ok(ColumnText::Time(times, is_timetz(field))),
+            other => Ok(other),
+        };
+        batch.schema_ref().fields().iter().zip(batch.columns()).map(one).collect()
     }
 
     /// Adds a value that is not NULL.
@@ -78,7 +91,12 @@ impl<'a> ColumnText<'a> {
             ColumnText::Float64(array) => float(array.value(row), out),
             ColumnText::Decimal(array, scale) => decimal(array.value(row), *scale, out),
             ColumnText::Date(array) => date(i64::from(array.value(row)), out),
-            ColumnText::Time(array) => time(array.value(row), out),
+            ColumnText::Time(array, zoned) => {
+                time(array.value(row), out);
+                if *zoned {
+                    out.extend_from_slice(b"+00");
+                }
+            }
             ColumnText::Timestamp(array, zoned) => timestamp(array.value(row), *zoned, out),
             ColumnText::Text(array) => out.extend_from_slice(array.value(row).as_bytes()),
             ColumnText::TextView(array) => out.extend_from_slice(array.value(row).as_bytes()),
@@ -219,7 +237,7 @@ fn date(value: i64, out: &mut Vec<u8>) {
     }
 }
 
-fn time(micros: i64, out: &mut Vec<u8>) {
+pub(super) fn time(micros: i64, out: &mut Vec<u8>) {
     let seconds = micros.div_euclid(MICROS_PER_SECOND);
     two(seconds / 3600, out);
     out.push(b':');

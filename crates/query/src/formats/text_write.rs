@@ -111,7 +111,7 @@ impl CsvEncoder {
         mut row_ends: impl FnMut(usize),
     ) -> Result<()> {
         out.append(&mut self.header);
-        let columns = batch.columns().iter().map(ColumnText::new).collect::<Result<Vec<_>>>()?;
+        let columns = ColumnText::of_batch(batch)?;
         let columns: Vec<_> = batch.columns().iter().map(|array| array.nulls()).zip(columns).collect();
         let mut text = Vec::new();
         for row in 0..batch.num_rows() {
@@ -209,7 +209,7 @@ impl FixedEncoder {
     }
 
     fn encode(&self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
-        let columns = batch.columns().iter().map(ColumnText::new).collect::<Result<Vec<_>>>()?;
+        let columns = ColumnText::of_batch(batch)?;
         let columns: Vec<_> = batch.columns().iter().zip(columns).zip(&self.columns).collect();
         let mut text = Vec::new();
         for row in 0..batch.num_rows() {

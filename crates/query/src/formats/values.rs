@@ -242,6 +242,13 @@ pub(super) fn time(text: &[u8]) -> Result<i64, Bad> {
     if rest.is_empty() { Ok(micros) } else { Err(Bad::Syntax) }
 }
 
+/// Microseconds of the day in UTC that a time with an offset means, which may have none; of another day where need be.
+pub(super) fn time_in_utc(text: &[u8]) -> Result<i64, Bad> {
+    let (local, rest) = leading_time(text.trim_ascii())?;
+    let offset = zone(rest.trim_ascii_start())?;
+    Ok((local - offset * MICROS_PER_SECOND).rem_euclid(SECONDS_PER_DAY * MICROS_PER_SECOND))
+}
+
 fn leading_time(text: &[u8]) -> Result<(i64, &[u8]), Bad> {
     let (hour, rest, _) = number(text)?;
     let (minute, rest, _) = number(rest.strip_prefix(b":").ok_or(Bad::Syntax)?)?;

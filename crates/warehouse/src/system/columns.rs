@@ -87,7 +87,7 @@ fn facts(sql_type: &SqlType) -> (String, [Option<i64>; 5]) {
         SqlType::Numeric(precision, scale) => {
             [None, Some(i64::from(*precision)), Some(10), Some(i64::from(*scale)), None]
         }
-        SqlType::Time | SqlType::Timestamp | SqlType::Timestamptz | SqlType::Interval => {
+        SqlType::Time | SqlType::Timetz | SqlType::Timestamp | SqlType::Timestamptz | SqlType::Interval => {
             [None, None, None, None, Some(6)]
         }
         _ => [None; 5],

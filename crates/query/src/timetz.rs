@@ -1,0 +1,174 @@
+//! `time with time zone` (TYP-08): kept as the time in UTC, and shown so, as Redshift does.
+//!
+//! The engine has no such type. A cast to it becomes a function, which reads the offset of a text and whose field says
+//! what it is; a cast to `time` becomes one whose field says so no more.
+
+use arrow::array::{ArrayRef, AsArray, Time64MicrosecondArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit, TimestampMicrosecondType};
+use datafusion::common::{ScalarValue, plan_err};
+use datafusion::error::Result as EngineResult;
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+use sqlparser::ast::{DataType as SqlName, Expr, TimezoneInfo, VisitMut, VisitorMut};
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use tidegate_catalog::{PG_TYPE_KEY, TIMETZ};
+use tidegate_parser::ast;
+
+const DAY_US: i64 = 86_400 * 1_000_000;
+
+/// The functions that casts become.
+pub fn all() -> Vec<Arc<ScalarUDF>> {
+    [true, false].into_iter().map(|zoned| Arc::new(ScalarUDF::from(Time::new(zoned)))).collect()
+}
+
+/// Puts them in the place of casts.
+pub fn rewrite(statement: &mut ast::Statement) {
+    struct Rewriter;
+    impl VisitorMut for Rewriter {
+        type Break = ();
+        fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+            if let Some(call) = call_of(expr) {
+                *expr = call;
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    // It never breaks off.
+    let _ = statement.visit(&mut Rewriter);
+}
+
+fn call_of(expr: &Expr) -> Option<Expr> {
+    let zoned = |data_type: &SqlName| match data_type {
+        SqlName::Time(_, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone) => Some(true),
+        SqlName::Time(..) => Some(false),
+        _ => None,
+    };
+    let text = match expr {
+        Expr::Cast { data_type, expr: inner, .. } => match zoned(data_type)? {
+            true => format!("{}({inner})", name(true)),
+            false => format!("{}({expr})", name(false)),
+        },
+        Expr::TypedString(typed) if zoned(&typed.data_type)? => format!("{}({})", name(true), typed.value),
+        _ => return None,
+    };
+    tidegate_parser::parse_expression(&text).ok()
+}
+
+fn name(zoned: bool) -> &'static str {
+    if zoned { "timetz_of" } else { "time_of" }
+}
+
+/// One of the functions.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Time {
+    zoned: bool,
+    signature: Signature,
+}
+
+impl Time {
+    fn new(zoned: bool) -> Self {
+        Time { zoned, signature: Signature::any(1, Volatility::Immutable) }
+    }
+}
+
+impl ScalarUDFImpl for Time {
+    fn name(&self) -> &str {
+        name(self.zoned)
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, types: &[DataType]) -> EngineResult<DataType> {
+        match types.first() {
+            Some(DataType::Time32(_) | DataType::Time64(_) | DataType::Timestamp(..) | DataType::Null) => {}
+            Some(text) if text.is_string() => {}
+            other => return plan_err!("cannot cast type {} to {TIMETZ}", other.unwrap_or(&DataType::Null)),
+        }
+        Ok(DataType::Time64(TimeUnit::Microsecond))
+    }
+
+    fn return_field_from_args(&self, arguments: ReturnFieldArgs) -> EngineResult<FieldRef> {
+        let types: Vec<_> = arguments.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+        let field = Field::new(self.name(), self.return_type(&types)?, true);
+        Ok(Arc::new(match self.zoned {
+            true => field.with_metadata(HashMap::from([(PG_TYPE_KEY.to_string(), TIMETZ.to_string())])),
+            false => field,
+        }))
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
+        let Some(value) = arguments.args.first() else { return plan_err!("{} takes a value", self.name()) };
+        match value {
+            ColumnarValue::Array(array) => Ok(ColumnarValue::Array(times(array)?)),
+            ColumnarValue::Scalar(scalar) => {
+                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&times(&scalar.to_array()?)?, 0)?))
+            }
+        }
+    }
+}
+
+/// Values as microseconds of the day; texts and moments in UTC.
+fn times(array: &ArrayRef) -> EngineResult<ArrayRef> {
+    match array.data_type() {
+        text if text.is_string() => crate::formats::times_in_utc(array).map_err(crate::carried),
+        DataType::Timestamp(_, zone) => {
+            let moments = cast(array, &DataType::Timestamp(TimeUnit::Microsecond, zone.clone()))?;
+            let moments = moments.as_primitive::<TimestampMicrosecondType>();
+            let times: Time64MicrosecondArray = moments.unary(|moment| moment.rem_euclid(DAY_US));
+            Ok(Arc::new(times))
+        }
+        _ => Ok(cast(array, &DataType::Time64(TimeUnit::Microsecond))?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn casts_become_calls() {
+        let cases = [
+            ("SELECT a::timetz", "SELECT timetz_of(a)"),
+            ("SELECT CAST('1:00' || z AS TIME WITH TIME ZONE)", "SELECT timetz_of('1:00' || z)"),
+            ("SELECT TIMETZ '12:30+02'", "SELECT timetz_of('12:30+02')"),
+            ("SELECT a::time, TIME '12:30'", "SELECT time_of(a::TIME), TIME '12:30'"),
+            ("SELECT a::timestamp", "SELECT a::TIMESTAMP"),
+        ];
+        for (sql, expected) in cases {
+            let mut statement = ast::Statement::Query(tidegate_parser::parse_query(sql).unwrap());
+            rewrite(&mut statement);
+            assert_eq!(statement.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn texts_are_read_with_their_offsets() {
+        let cases = [
+            ("12:30", Some("12:30:00+00")),
+            ("12:30:15.25+02", Some("10:30:15.25+00")),
+            ("00:00:00.5 -04:30", Some("04:30:00.5+00")),
+            ("23:00-0130", Some("00:30:00+00")),
+            ("01:00Z", Some("01:00:00+00")),
+            ("01:00 UTC", Some("01:00:00+00")),
+            ("25:00", None),
+            ("12", None),
+            ("12:30+99", None),
+            ("noon", None),
+        ];
+        for (text, expected) in cases {
+            let shown = crate::formats::time_in_utc(text).ok().map(|us| {
+                let seconds = us / 1_000_000;
+                let fraction = format!("{:.6}", (us % 1_000_000) as f64 / 1e6);
+                let fraction = fraction.trim_start_matches('0').trim_end_matches('0').trim_end_matches('.').to_string();
+                format!("{:02}:{:02}:{:02}{fraction}+00", seconds / 3600, seconds / 60 % 60, seconds % 60)
+            });
+            assert_eq!(shown.as_deref(), expected, "{text}");
+        }
+    }
+}
