@@ -76,6 +76,9 @@ pub struct Schema {
     /// Of an external schema: where its relations are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SchemaSource>,
+    /// Megabytes that its tables may take together; None: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_mb: Option<u64>,
 }
 
 /// Where the relations of an external schema are.

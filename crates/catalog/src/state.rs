@@ -64,7 +64,13 @@ impl State {
     pub fn initial() -> Self {
         let mut state = State { next_id: u64::from(crate::object::FIRST_OID), ..State::default() };
         for (oid, name) in [(PUBLIC, "public"), (HISTORY, HISTORY_SCHEMA)] {
-            state.put(Arc::new(Object::Schema(Schema { oid, name: name.into(), revision: 1, source: None })));
+            state.put(Arc::new(Object::Schema(Schema {
+                oid,
+                name: name.into(),
+                revision: 1,
+                source: None,
+                quota_mb: None,
+            })));
         }
         let admin = User { oid: ADMIN, name: "admin".into(), revision: 1, superuser: true, password: None };
         state.put(Arc::new(Object::User(admin)));

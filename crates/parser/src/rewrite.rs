@@ -122,8 +122,6 @@ pub(crate) fn put(tokens: &mut Vec<TokenWithSpan>, at: usize, replaced: usize, w
 pub(crate) fn refuse(piece: &Piece) -> Result<()> {
     let is_pump = matches!(piece.tokens.as_slice(), [create, pump, ..]
         if is_word(&create.token, "CREATE") && is_word(&pump.token, "PUMP"));
-    let makes_schema = matches!(piece.tokens.as_slice(), [create, schema, ..]
-        if is_word(&create.token, "CREATE") && is_word(&schema.token, "SCHEMA"));
     for (index, pair) in piece.tokens.windows(2).enumerate() {
         let [first, second] = pair else { continue };
         let third = piece.tokens.get(index + 2).map(|token| &token.token);
@@ -132,8 +130,6 @@ pub(crate) fn refuse(piece: &Piece) -> Result<()> {
                 "SELECT STREAM"
             } else if is_word(&first.token, "FOR") && is_word(&second.token, "SUBSCRIBE") {
                 "SUBSCRIBE"
-            } else if makes_schema && is_word(&second.token, "QUOTA") && matches!(third, Some(Token::Number(..))) {
-                "CREATE SCHEMA … QUOTA"
             } else if announces_name(&first.token) && CLAUSE_WORDS.iter().any(|word| is_word(&second.token, word)) {
                 return Err(fault::syntax_at(piece, index + 1));
             } else {

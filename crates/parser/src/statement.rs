@@ -22,6 +22,7 @@ use crate::external_table::{AddPartitions, CreateExternalTable};
 use crate::partiql;
 use crate::piece::Piece;
 use crate::rewrite;
+use crate::schema::{AlterSchema, CreateSchema};
 use crate::show;
 use crate::split::split;
 use crate::stream::{AlterStream, CreateStream, DropStream};
@@ -86,6 +87,10 @@ pub enum Statement {
     CreateJobDefinition(CreateJobDefinition),
     /// DEREGISTER JOB DEFINITION.
     DeregisterJobDefinition(String),
+    /// CREATE SCHEMA.
+    CreateSchema(CreateSchema),
+    /// ALTER SCHEMA.
+    AlterSchema(AlterSchema),
     /// CREATE EXTERNAL SCHEMA.
     CreateExternalSchema(CreateExternalSchema),
     /// CREATE EXTERNAL TABLE.
@@ -150,6 +155,8 @@ const HEADS: &[(&[&str], Rule)] = &[
     (&["DROP", "JOB", "QUEUE"], batch::drop_queue),
     (&["CREATE", "JOB", "DEFINITION"], CreateJobDefinition::parse),
     (&["DEREGISTER", "JOB", "DEFINITION"], batch::deregister),
+    (&["CREATE", "SCHEMA"], CreateSchema::parse),
+    (&["ALTER", "SCHEMA"], AlterSchema::parse),
     (&["CREATE", "EXTERNAL", "SCHEMA"], CreateExternalSchema::parse),
     (&["CREATE", "EXTERNAL", "TABLE"], CreateExternalTable::parse),
     (&["CREATE", "CREDENTIAL"], CreateCredential::parse),

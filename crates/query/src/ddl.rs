@@ -1,5 +1,6 @@
 //! DDL that relations of all kinds share: schemas, views, names, comments, credentials, users, settings.
 
+use crate::access::require_superuser;
 use crate::insert;
 use crate::outcome::Outcome;
 use crate::scope::undefined_schema;
@@ -12,14 +13,11 @@ use tidegate_catalog::{
 };
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::{self, ObjectName, ObjectType};
-use tidegate_parser::{fold, name_parts};
+use tidegate_parser::{AlterSchema, CreateSchema, fold, name_parts};
 
 /// Performs what it knows. None: it is not DDL of this kind.
 pub async fn execute(work: &mut Work<'_>, statement: &ast::Statement) -> Result<Option<Outcome>> {
     let tag = match statement {
-        ast::Statement::CreateSchema { schema_name, if_not_exists, .. } => {
-            create_schema(work, schema_name, *if_not_exists)?
-        }
         ast::Statement::CreateFunction(create) => {
             sql_function::create(work, create).await?;
             "CREATE FUNCTION"
@@ -105,23 +103,31 @@ pub fn new_relation(
     Ok(Some(Relation { oid, schema, name, revision: 1, columns, owner, comment: None, created_ms, kind: kind(oid)? }))
 }
 
-fn create_schema(work: &mut Work<'_>, name: &ast::SchemaName, if_not_exists: bool) -> Result<&'static str> {
-    let name = match name {
-        ast::SchemaName::Simple(name) | ast::SchemaName::NamedAuthorization(name, _) => {
-            name_parts(name).pop().unwrap_or_default()
-        }
-        ast::SchemaName::UnnamedAuthorization(user) => fold(user),
-    };
+/// CREATE SCHEMA.
+pub fn create_schema(work: &mut Work<'_>, create: &CreateSchema) -> Result<Outcome> {
+    const TAG: &str = "CREATE SCHEMA";
+    let name = fold(&create.name);
     if name.starts_with("pg_") || ["information_schema", "kinesis", "firehose", "tidegate"].contains(&name.as_str()) {
         return Err(Error::new(Kind::InvalidDefinition, format!("schema name \"{name}\" is reserved")));
     }
-    if if_not_exists && work.state().find(Space::Schema, &name).is_some() {
+    if create.if_not_exists && work.state().find(Space::Schema, &name).is_some() {
         work.notice(format!("schema \"{name}\" already exists, skipping"));
-        return Ok("CREATE SCHEMA");
+        return Ok(Outcome::Done { tag: TAG.to_string() });
     }
     let oid = work.engine().catalog().next_oid()?;
-    work.push(vec![Change::put(Schema { oid, name, revision: 1, source: None })])?;
-    Ok("CREATE SCHEMA")
+    work.push(vec![Change::put(Schema { oid, name, revision: 1, source: None, quota_mb: create.quota_mb })])?;
+    Ok(Outcome::Done { tag: TAG.to_string() })
+}
+
+/// ALTER SCHEMA.
+pub fn alter_schema(work: &mut Work<'_>, alter: &AlterSchema) -> Result<Outcome> {
+    require_superuser(&work.scope, "alter a schema")?;
+    let name = fold(&alter.name);
+    let found = work.state().all::<Schema>().find(|schema| schema.name == name && schema.oid != HISTORY);
+    let schema = found.cloned().ok_or_else(|| undefined_schema(&name))?;
+    let revision = schema.revision + 1;
+    work.push(vec![Change::put(Schema { revision, quota_mb: alter.quota_mb, ..schema })])?;
+    Ok(Outcome::Done { tag: "ALTER SCHEMA".to_string() })
 }
 
 fn drop_schemas(work: &mut Work<'_>, names: &[ObjectName], if_exists: bool, cascade: bool) -> Result<&'static str> {

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use datafusion::common::ScalarValue;
 use std::sync::Arc;
-use tidegate_catalog::{Change, Relation, State};
+use tidegate_catalog::{Change, Relation, State, Transaction};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{Statement, Written};
 
@@ -46,6 +46,11 @@ pub trait Service: Send + Sync {
         _values: &[ScalarValue],
     ) -> Result<Option<Outcome>> {
         Ok(None)
+    }
+
+    /// A session is about to commit: what it must not commit is an error, and the transaction is rolled back.
+    async fn committing(&self, _: &Engine, _user: &str, _pid: i32, _: &Transaction) -> Result<()> {
+        Ok(())
     }
 
     /// Puts what only the log holds into files: CHECKPOINT.

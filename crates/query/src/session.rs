@@ -350,6 +350,9 @@ impl Session {
         let Some(transaction) = self.block.take().filter(|transaction| !transaction.is_empty()) else {
             return Ok(());
         };
+        for service in self.engine.services() {
+            service.committing(&self.engine, &self.user, self.pid, &transaction).await?;
+        }
         let catalog = self.engine.catalog().clone();
         let commit = tokio::spawn(async move { transaction.commit(&catalog).await });
         let receipt = commit.await.map_err(Error::internal)??;
@@ -627,6 +630,8 @@ pub(crate) async fn dispatch(work: &mut Work<'_>, statement: &Statement, values:
                 None => Err(unsupported(&statement.command_tag())),
             },
         },
+        Statement::CreateSchema(create) => ddl::create_schema(work, create),
+        Statement::AlterSchema(alter) => ddl::alter_schema(work, alter),
         other => Err(unsupported(&other.command_tag())),
     }
 }

@@ -38,7 +38,7 @@ pub fn place(work: &mut Work<'_>, parts: &[String]) -> Result<Vec<String>> {
     };
     if work.state().find(Space::Schema, &schema).is_none() {
         let oid = work.engine().catalog().next_oid()?;
-        work.push(vec![Change::put(Schema { oid, name: schema.clone(), revision: 1, source: None })])?;
+        work.push(vec![Change::put(Schema { oid, name: schema.clone(), revision: 1, source: None, quota_mb: None })])?;
         work.scope.search_path.insert(0, schema.clone());
     }
     Ok(vec![schema, name.clone()])

@@ -38,6 +38,7 @@ mod load_log;
 mod lock_tables;
 mod merge;
 mod places;
+mod quota;
 mod rename;
 mod rewrite;
 mod service;

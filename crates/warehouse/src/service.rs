@@ -5,13 +5,13 @@ use crate::keeper::Keeper;
 use crate::load_log::{self, Loads};
 use crate::sink::FileSink;
 use crate::table::ManagedTable;
-use crate::{alter, copy, copy_job, ddl, dml, lock_tables, system, unload, unload_log};
+use crate::{alter, copy, copy_job, ddl, dml, lock_tables, quota, system, unload, unload_log};
 use arrow::datatypes::DataType;
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use datafusion::common::ScalarValue;
 use std::sync::{Arc, LazyLock};
-use tidegate_catalog::{Relation, RelationKind, State, TableSpec};
+use tidegate_catalog::{Relation, RelationKind, State, TableSpec, Transaction};
 use tidegate_core::Result;
 use tidegate_parser::{CopyDirection, CopyLocation, Statement, Vacuum, Written, ast, written};
 use tidegate_query::history::HistoryStream;
@@ -156,13 +156,19 @@ impl Service for Warehouse {
         all
     }
 
+    async fn committing(&self, engine: &Engine, user: &str, pid: i32, transaction: &Transaction) -> Result<()> {
+        quota::check(engine, user, pid, transaction).await
+    }
+
     fn history(&self) -> &'static [HistoryStream] {
-        static ALL: LazyLock<Vec<HistoryStream>> = LazyLock::new(|| [load_log::HISTORY, unload_log::HISTORY].concat());
+        static ALL: LazyLock<Vec<HistoryStream>> =
+            LazyLock::new(|| [load_log::HISTORY, unload_log::HISTORY, quota::HISTORY].concat());
         &ALL
     }
 
     fn system_views(&self) -> &'static [SystemView] {
-        static ALL: LazyLock<Vec<SystemView>> = LazyLock::new(|| [load_log::VIEWS, unload_log::VIEWS].concat());
+        static ALL: LazyLock<Vec<SystemView>> =
+            LazyLock::new(|| [load_log::VIEWS, unload_log::VIEWS, quota::VIEWS].concat());
         &ALL
     }
 }

@@ -36,7 +36,13 @@ pub fn create(work: &mut Work<'_>, create: &CreateExternalSchema) -> Result<&'st
         return Ok(TAG);
     }
     let oid = work.engine().catalog().next_oid()?;
-    work.push(vec![Change::put(Schema { oid, name, revision: 1, source: Some(SchemaSource::Kinesis) })])?;
+    work.push(vec![Change::put(Schema {
+        oid,
+        name,
+        revision: 1,
+        source: Some(SchemaSource::Kinesis),
+        quota_mb: None,
+    })])?;
     Ok(TAG)
 }
 
