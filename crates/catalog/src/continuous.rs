@@ -48,6 +48,17 @@ pub struct ContinuousSpec {
     /// Of a view over tables: whether added rows alone can keep it up.
     #[serde(default)]
     pub incremental: bool,
+    /// Of a view over tables: the state table beside its own, which keeps what its rows are made of. None: there is no
+    /// need of one, or the view is of a server that knew none, and is made anew.
+    #[serde(default)]
+    pub kept: Option<Oid>,
+}
+
+impl ContinuousQuery {
+    /// Whether it is a view to which a table belongs: nobody else changes that, and it goes with the view.
+    pub fn owns(&self, table: Oid) -> bool {
+        self.spec.view && (self.spec.target == table || self.spec.kept == Some(table))
+    }
 }
 
 /// Windows over event time.
@@ -100,6 +111,9 @@ pub struct ContinuousState {
     /// Of a view over tables: by table, what of it is in the view.
     #[serde(default)]
     pub seen: BTreeMap<Oid, Seen>,
+    /// Of a view with a state table: the plan, in words, of which its rows are. Empty: they are of none, and made anew.
+    #[serde(default)]
+    pub kept_of: String,
     /// Of a view over tables: the last refreshes, oldest first.
     #[serde(default)]
     pub refreshes: Vec<Refreshed>,
@@ -136,4 +150,24 @@ pub struct LateRecord {
     pub sequence_number: String,
     /// Its event time, in microseconds of the Unix epoch.
     pub event_us: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_of_an_older_directory_opens_and_owns_its_tables() {
+        let old =
+            r#"{"view":true,"auto":false,"source":1,"query":"SELECT 1","search_path":[],"target":7,"tables":[1]}"#;
+        let spec: ContinuousSpec = serde_json::from_str(old).unwrap();
+        assert_eq!(spec.kept, None);
+        let state: ContinuousState = serde_json::from_str(r#"{"cursor":{}}"#).unwrap();
+        assert_eq!(state, ContinuousState::default());
+        let spec = ContinuousSpec { kept: Some(8), ..spec };
+        let mut query = ContinuousQuery { oid: 9, name: "v".into(), revision: 1, created_ms: 0, spec, state };
+        assert_eq!([1, 7, 8].map(|table| query.owns(table)), [false, true, true]);
+        query.spec.view = false;
+        assert!(!query.owns(7));
+    }
 }

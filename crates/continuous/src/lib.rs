@@ -1,7 +1,8 @@
 //! Continuous queries: materialized views over streams and pumps, exact across a kill.
 //!
 //! A materialized view over tables is one, too: a commit to a table is its stream. `tables` says what of its query can be kept
-//! up by added rows alone, `refresh` takes them in, or makes the view anew.
+//! up by added rows alone, `refresh` takes them in, or makes the view anew. What is `merge`d are the view's own rows, or
+//! those of a state table beside it (`kept`) with `partials` of what they show.
 //!
 //! Owns watermarks, windows and micro-batches; what a row is and how it is aggregated is the query engine's, whose own
 //! partial, merging and final operators are used. Refuses what cannot be kept up record by record (sorting, limits, groups
@@ -23,8 +24,11 @@ mod aggregate;
 mod engine;
 mod event;
 mod input;
+mod kept;
+mod merge;
 mod mv_view;
 mod open;
+mod partials;
 mod refresh;
 mod service;
 mod spec;

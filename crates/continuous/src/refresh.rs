@@ -2,12 +2,13 @@
 //! rows and what has been seen of the tables are one frame.
 
 use crate::engine::{Continuous, sink};
+use crate::kept::{scan, with_changes};
+use crate::merge::{Merge, merged, together};
+use crate::partials::Partials;
 use crate::state::refreshed;
-use crate::tables::{Merge, News, Shape, news, seen, shape_of};
-use datafusion::common::Column;
+use crate::tables::{News, Shape, news, partials, seen, shape_of};
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::functions_aggregate::expr_fn::{max, min, sum};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::LogicalPlan;
 use futures::TryStreamExt;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use tidegate_catalog::{Change, ContinuousQuery, Oid, Relation, State};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast;
 use tidegate_query::conform::{Source, conform, renamed};
-use tidegate_query::{Planner, Scope, from_datafusion};
+use tidegate_query::{Planner, Scope, TableSink, from_datafusion};
 use tidegate_storage::fault;
 
 /// Times that a refresh begins anew when another commit was first.
@@ -77,17 +78,13 @@ impl Continuous {
             return Ok(Done::UpToDate);
         }
         let refresh = Refresh::of(self, &state, query)?;
-        let shape = match news {
-            News::Added => shape_of(&refresh.scope, &query.spec.query, &query.spec.tables).await?,
-            _ => Shape::Whole,
-        };
-        let done = if shape == Shape::Whole { Done::Recomputed } else { Done::Incremental };
-        let (rows, changes) = refresh.changes(&shape).await?;
+        let Made { done, rows, changes, kept_of } = refresh.made(news).await?;
         fault::point("continuous.refresh")?;
         let (now_ms, revision) = (self.now_ms(), query.revision);
         let seen = seen(&state, &query.spec.tables);
         let step = |newest: &ContinuousQuery| {
-            (newest.revision == revision).then(|| refreshed(newest, done, auto, seen.clone(), rows, (begun_ms, now_ms)))
+            let made = (rows, kept_of.clone());
+            (newest.revision == revision).then(|| refreshed(newest, done, auto, seen.clone(), made, (begun_ms, now_ms)))
         };
         let changes = match state.get::<ContinuousQuery>(oid).and_then(step) {
             Some(stepped) => changes.into_iter().chain([Change::put(stepped)]).collect(),
@@ -96,6 +93,17 @@ impl Continuous {
         self.catalog().commit(changes).await?;
         Ok(done)
     }
+}
+
+/// What a refresh has made, and not committed.
+struct Made {
+    done: Done,
+    /// Rows that were written into the view.
+    rows: u64,
+    /// What a frame must hold to have them.
+    changes: Vec<Change>,
+    /// What the view's state table is made of then.
+    kept_of: String,
 }
 
 /// What one refresh works with.
@@ -113,31 +121,78 @@ impl<'a> Refresh<'a> {
         Ok(Refresh { continuous, scope: continuous.scope(state, query), query, target })
     }
 
-    /// The rows that are written, and what a frame must hold to have them.
-    async fn changes(&self, shape: &Shape) -> Result<(u64, Vec<Change>)> {
-        let plans = match shape {
-            Shape::Whole => vec![self.plan(&self.scope, &self.query.spec.query).await?],
-            Shape::Rows => self.added().await?,
-            Shape::Groups(merges) => vec![self.merged(merges).await?],
+    /// Makes the view's rows by what has happened to its tables.
+    async fn made(&self, news: News) -> Result<Made> {
+        let spec = &self.query.spec;
+        let shape = match news {
+            News::Other if spec.kept.is_none() => Shape::Whole,
+            _ => shape_of(&self.scope, &spec.query, &spec.tables).await?,
         };
-        let (rows, mut changes) = self.write(plans).await?;
-        if *shape != Shape::Rows {
-            let parts: Vec<u64> = self
-                .scope
-                .state
-                .files(self.target.oid)
-                .map(|files| files.parts().map(|part| part.id()).collect())
-                .unwrap_or_default();
-            if !parts.is_empty() {
-                let (table, revision) = (self.target.oid, self.target.revision);
-                changes.insert(0, Change::RemoveFiles { table, revision, files: parts });
+        let is_added = news == News::Added;
+        let kept = spec.kept.and_then(|oid| self.scope.state.relation(oid));
+        let (done, (rows, changes)) = match (shape, kept) {
+            (Shape::Partials(partials), Some(kept)) if partials.fit(&kept.columns) => {
+                return self.by_partials(kept, &partials, is_added).await;
             }
+            (Shape::Rows, _) if is_added => (Done::Incremental, self.write(self.target, self.added().await?).await?),
+            (Shape::Groups(merges), _) if is_added => {
+                (Done::Incremental, self.replace(self.target, self.merged(&merges).await?).await?)
+            }
+            _ => (Done::Recomputed, self.replace(self.target, self.plan(&self.scope, &spec.query).await?).await?),
+        };
+        // The state table, if there is one, was left behind.
+        Ok(Made { done, rows, changes, kept_of: String::new() })
+    }
+
+    /// Takes additions into the state table, or makes it anew, and makes the view's rows of it.
+    async fn by_partials(&self, kept: &Relation, partials: &Partials, is_added: bool) -> Result<Made> {
+        let is_known = is_added && self.query.state.kept_of == partials.told();
+        let merged = if is_known { self.merged_partials(kept, partials).await? } else { None };
+        let (done, plan) = match merged {
+            Some(plan) => (Done::Incremental, plan),
+            None => (Done::Recomputed, partials.rows()?),
+        };
+        let (_, mut changes) = self.replace(kept, plan).await?;
+        let scope = with_changes(&self.scope, &changes)?;
+        let shown = self.named(partials.shown(scan(&scope, kept).await?)?)?;
+        let (rows, shown) = self.replace(self.target, shown).await?;
+        changes.extend(shown);
+        Ok(Made { done, rows, changes, kept_of: partials.told() })
+    }
+
+    /// The state table's rows and those of what has been added, one for each group. None: the query is another one with
+    /// the additions in its tables' place, and they do not fit.
+    async fn merged_partials(&self, kept: &Relation, known: &Partials) -> Result<Option<LogicalPlan>> {
+        let spec = &self.query.spec;
+        let mut added = Vec::new();
+        for scope in self.spans() {
+            match partials(&scope, &spec.query, &spec.tables).await? {
+                Some(partials) if partials.told() == known.told() => added.push(partials.rows()?),
+                _ => return Ok(None),
+            }
+        }
+        let all = together(scan(&self.scope, kept).await?, added)?;
+        merged(all, &known.merges()).map(Some)
+    }
+
+    /// Writes rows, and removes those that were there.
+    async fn replace(&self, table: &Relation, plan: LogicalPlan) -> Result<(u64, Vec<Change>)> {
+        let (rows, mut changes) = self.write(table, vec![plan]).await?;
+        let files = self.scope.state.files(table.oid);
+        let parts: Vec<u64> = files.map(|files| files.parts().map(|part| part.id()).collect()).unwrap_or_default();
+        if !parts.is_empty() {
+            let (table, revision) = (table.oid, table.revision);
+            changes.insert(0, Change::RemoveFiles { table, revision, files: parts });
         }
         Ok((rows, changes))
     }
 
     async fn plan(&self, scope: &Scope, query: &str) -> Result<LogicalPlan> {
-        let plan = Planner::new(scope)?.plan(&ast::Statement::Query(tidegate_parser::parse_query(query)?)).await?;
+        self.named(Planner::new(scope)?.plan(&ast::Statement::Query(tidegate_parser::parse_query(query)?)).await?)
+    }
+
+    /// A plan's columns as the view's; 42P16 when they are not as many any more.
+    fn named(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
         if plan.schema().fields().len() != self.target.columns.len() {
             let message = format!("the query of {} no longer gives its columns", self.query.name);
             return Err(Error::new(Kind::InvalidDefinition, message).hint("Drop the view and create it again."));
@@ -145,16 +200,23 @@ impl<'a> Refresh<'a> {
         renamed(plan, &self.target.columns)
     }
 
-    /// The query over what has been added: for each table its new rows, with all rows of those before it and the old rows
-    /// of those behind it, so that each pair of a join comes once.
-    async fn added(&self) -> Result<Vec<LogicalPlan>> {
+    /// What has been added, as scopes: for each table its new rows, with all rows of those before it and the old rows of
+    /// those behind it, so that each pair of a join comes once.
+    fn spans(&self) -> Vec<Scope> {
         let tables = &self.query.spec.tables;
         let upto = |table: &Oid| self.query.state.seen.get(table).map_or(0, |seen| seen.position);
-        let mut plans = Vec::new();
-        for (place, table) in tables.iter().enumerate() {
+        let scope = |(place, table): (usize, &Oid)| {
             let old = tables.iter().skip(place + 1).map(|table| (*table, (0, upto(table))));
             let spans: BTreeMap<Oid, (u64, u64)> = old.chain([(*table, (upto(table), u64::MAX))]).collect();
-            let scope = Scope { spans: Arc::new(spans), ..self.scope.clone() };
+            Scope { spans: Arc::new(spans), ..self.scope.clone() }
+        };
+        tables.iter().enumerate().map(scope).collect()
+    }
+
+    /// The query over what has been added.
+    async fn added(&self) -> Result<Vec<LogicalPlan>> {
+        let mut plans = Vec::new();
+        for scope in self.spans() {
             plans.push(self.plan(&scope, &self.query.spec.query).await?);
         }
         Ok(plans)
@@ -162,42 +224,20 @@ impl<'a> Refresh<'a> {
 
     /// The view's rows and those of what has been added, one for each group.
     async fn merged(&self, merges: &[Merge]) -> Result<LogicalPlan> {
-        let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-        let schema = self.scope.state.schema_name(self.target.schema);
-        let own = format!("SELECT * FROM {}.{}", quoted(schema), quoted(&self.target.name));
-        let mut all = LogicalPlanBuilder::from(self.plan(&self.scope, &own).await?);
-        for added in self.added().await? {
-            all = all.union(added).map_err(from_datafusion)?;
-        }
-        let all = all.build().map_err(from_datafusion)?;
-        let columns = all.schema().columns().into_iter().map(Expr::Column).zip(&self.target.columns).zip(merges);
-        let (mut keys, mut sums, mut order) = (Vec::new(), Vec::new(), Vec::new());
-        for ((column, named), merge) in columns {
-            let made = match merge {
-                Merge::Key => {
-                    order.push(column.clone().alias(&named.name));
-                    keys.push(column);
-                    continue;
-                }
-                Merge::Sum => sum(column),
-                Merge::Min => min(column),
-                Merge::Max => max(column),
-            };
-            let place = format!("$merged {}", sums.len());
-            order.push(Expr::Column(Column::new_unqualified(&place)).alias(&named.name));
-            sums.push(made.alias(place));
-        }
-        let merged = LogicalPlanBuilder::from(all).aggregate(keys, sums).and_then(|plan| plan.project(order));
-        merged.and_then(LogicalPlanBuilder::build).map_err(from_datafusion)
+        let own = self.named(scan(&self.scope, self.target).await?)?;
+        let names = self.target.columns.iter().map(|column| column.name.as_str());
+        let columns: Vec<(&str, Merge)> = names.zip(merges.iter().copied()).collect();
+        merged(together(own, self.added().await?)?, &columns)
     }
 
-    async fn write(&self, plans: Vec<LogicalPlan>) -> Result<(u64, Vec<Change>)> {
-        let mut sink = sink(self.continuous.engine(), &self.scope.state, self.target)?;
+    /// Writes rows into a table: how many, and what a frame must hold to have them.
+    async fn write(&self, table: &Relation, plans: Vec<LogicalPlan>) -> Result<(u64, Vec<Change>)> {
+        let mut sink = sink(self.continuous.engine(), &self.scope.state, table)?;
         let written: Result<u64> = async {
             let mut count = 0;
             for plan in plans {
                 let mut rows = Planner::new(&self.scope)?.stream(plan).await?;
-                count += self.pour(&mut rows, sink.as_mut()).await?;
+                count += pour(table, &mut rows, sink.as_mut()).await?;
             }
             Ok(count)
         }
@@ -210,18 +250,14 @@ impl<'a> Refresh<'a> {
             }
         }
     }
+}
 
-    async fn pour(
-        &self,
-        rows: &mut SendableRecordBatchStream,
-        sink: &mut (dyn tidegate_query::TableSink + '_),
-    ) -> Result<u64> {
-        let sources: Vec<Source> = (0..self.target.columns.len()).map(Source::Input).collect();
-        let mut count = 0;
-        while let Some(batch) = rows.try_next().await.map_err(from_datafusion)? {
-            count += batch.num_rows() as u64;
-            sink.write(conform(&batch, self.target, &sources)?).await?;
-        }
-        Ok(count)
+async fn pour(table: &Relation, rows: &mut SendableRecordBatchStream, sink: &mut (dyn TableSink + '_)) -> Result<u64> {
+    let sources: Vec<Source> = (0..table.columns.len()).map(Source::Input).collect();
+    let mut count = 0;
+    while let Some(batch) = rows.try_next().await.map_err(from_datafusion)? {
+        count += batch.num_rows() as u64;
+        sink.write(conform(&batch, table, &sources)?).await?;
     }
+    Ok(count)
 }

@@ -3,7 +3,7 @@
 use crate::engine::Continuous;
 use crate::state::{automated, stopped};
 use crate::tables::{self, Shape, seen};
-use crate::{mv_view, spec, view};
+use crate::{kept, mv_view, spec, view};
 use async_trait::async_trait;
 use datafusion::common::ScalarValue;
 use std::collections::BTreeMap;
@@ -101,6 +101,7 @@ async fn create_view(work: &mut Work<'_>, create: &CreateMaterializedView) -> Re
         window: checked.window,
         tables: Vec::new(),
         incremental: false,
+        kept: None,
     };
     let query = made(work, work.state().shown(&target), spec)?;
     work.push(vec![Change::put(query)])
@@ -116,9 +117,20 @@ async fn create_over_tables(
     // What the transaction has changed itself gets its place in the log later: then the first refresh makes all anew.
     let known = work.transaction.is_empty();
     let seen = if known { seen(work.state(), &checked.tables) } else { BTreeMap::new() };
-    let (name, attributes) = (&create.name, &create.attributes);
-    work.perform(&format!("CREATE TABLE {name} {attributes} AS {}", checked.query)).await?;
-    let target = work.relation(&create.name)?;
+    let (name, attributes, query) = (&create.name, &create.attributes, &checked.query);
+    let create_as = format!("CREATE TABLE {name} {attributes} AS");
+    let (target, kept, kept_of) = match &checked.shape {
+        Shape::Partials(partials) => {
+            work.perform(&format!("{create_as} SELECT * FROM ({query}) AS made WHERE false")).await?;
+            let target = work.relation(name)?;
+            let kept = kept::create(work, &target, partials).await?;
+            (target, Some(kept.oid), partials.told())
+        }
+        _ => {
+            work.perform(&format!("{create_as} {query}")).await?;
+            (work.relation(name)?, None, String::new())
+        }
+    };
     let spec = ContinuousSpec {
         view: true,
         auto: create.auto_refresh,
@@ -130,9 +142,10 @@ async fn create_over_tables(
         window: None,
         tables: checked.tables,
         incremental: checked.shape != Shape::Whole,
+        kept,
     };
     let mut query = made(work, work.state().shown(&target), spec)?;
-    query.state.seen = seen;
+    (query.state.seen, query.state.kept_of) = (seen, kept_of);
     work.push(vec![Change::put(query)])
 }
 
@@ -179,6 +192,7 @@ async fn create_pump(work: &mut Work<'_>, create: &CreatePump) -> Result<()> {
         window: checked.window,
         tables: Vec::new(),
         incremental: false,
+        kept: None,
     };
     let query = made(work, create.name.clone(), spec)?;
     work.push(vec![Change::put(query)])
@@ -248,8 +262,10 @@ async fn drop_view(work: &mut Work<'_>, drop: &DropContinuous) -> Result<()> {
         }
         other => other?,
     };
+    let own = || query.spec.kept.into_iter().chain([table.oid]);
     let reads = |other: &&ContinuousQuery| {
-        other.oid != query.oid && (other.spec.source == table.oid || other.spec.tables.contains(&table.oid))
+        let spec = &other.spec;
+        other.oid != query.oid && own().any(|table| spec.source == table || spec.tables.contains(&table))
     };
     if let Some(other) = work.state().all::<ContinuousQuery>().find(reads) {
         let message = format!("cannot drop materialized view {} because {} depends on it", table.name, other.name);
@@ -257,7 +273,11 @@ async fn drop_view(work: &mut Work<'_>, drop: &DropContinuous) -> Result<()> {
     }
     let changes = |work: &Work<'_>| Ok(of_table(work.state(), table.oid).map(dropped).into_iter().collect());
     work.change(&format!("materialized view {}", drop.name), changes).await?;
-    let table = work.state().relation(table.oid).cloned().unwrap_or(table);
-    ddl::refuse_if_needed(work, &table, false)?;
-    ddl::drop_one(work, &table)
+    for oid in own() {
+        if let Some(table) = work.state().relation(oid).cloned() {
+            ddl::refuse_if_needed(work, &table, false)?;
+            ddl::drop_one(work, &table)?;
+        }
+    }
+    Ok(())
 }

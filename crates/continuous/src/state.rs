@@ -50,16 +50,17 @@ pub fn advanced(query: &ContinuousQuery, progress: &Progress) -> ContinuousQuery
     next(query, state)
 }
 
-/// A view over tables was refreshed: what it did and saw, the rows that it wrote, when it began and ended.
+/// A view over tables was refreshed: what it did and saw, the rows that it wrote and of what its state table is, when it
+/// began and ended.
 pub fn refreshed(
     query: &ContinuousQuery,
     done: Done,
     auto: bool,
     seen: BTreeMap<Oid, Seen>,
-    rows: u64,
+    (rows, kept_of): (u64, String),
     (begun_ms, ended_ms): (i64, i64),
 ) -> ContinuousQuery {
-    let mut state = ContinuousState { seen, written_ms: ended_ms, ..query.state.clone() };
+    let mut state = ContinuousState { seen, kept_of, written_ms: ended_ms, ..query.state.clone() };
     state.reason.clear();
     state.rows += rows;
     note(&mut state, Refreshed { begun_ms, ended_ms, auto, status: done.status().to_string() });
@@ -111,6 +112,7 @@ mod tests {
             window: None,
             tables: Vec::new(),
             incremental: false,
+            kept: None,
         };
         ContinuousQuery {
             oid: 3,

@@ -1,5 +1,7 @@
 //! Materialized views over tables: what they read, and what of them can be kept up by what has been added alone.
 
+use crate::merge::Merge;
+use crate::partials::Partials;
 use datafusion::common::JoinType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Volatility};
@@ -22,21 +24,10 @@ pub enum Shape {
     Rows,
     /// Rows of groups, which added rows are merged into: for each column, how.
     Groups(Vec<Merge>),
+    /// Rows that are made of groups: what is kept of these, added rows are merged into.
+    Partials(Box<Partials>),
     /// Only by being made anew.
     Whole,
-}
-
-/// How two rows of a group become one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Merge {
-    /// They are of one group because it is equal.
-    Key,
-    /// Sums and counts.
-    Sum,
-    /// The least.
-    Min,
-    /// The greatest.
-    Max,
 }
 
 /// What has happened to a view's tables since it was refreshed.
@@ -183,22 +174,44 @@ impl Visitor for Names {
 /// How the rows of a query follow its tables, as they are now.
 pub async fn shape_of(scope: &Scope, query: &str, tables: &[Oid]) -> Result<Shape> {
     let planner = Planner::new(scope)?;
-    let plan = planner.plan(&ast::Statement::Query(tidegate_parser::parse_query(query)?)).await?;
-    let plan = planner.state().optimize(&plan).map_err(from_datafusion)?;
-    let mut scans = 0;
-    plan.apply(|node| {
-        scans += usize::from(matches!(node, LogicalPlan::TableScan(_)));
-        Ok(TreeNodeRecursion::Continue)
-    })
-    .map_err(from_datafusion)?;
-    // A table that is read twice meets its own additions.
-    if scans != tables.len() {
+    let planned = planner.plan(&ast::Statement::Query(tidegate_parser::parse_query(query)?)).await?;
+    let plan = planner.state().optimize(&planned).map_err(from_datafusion)?;
+    // A table that is read twice meets its own additions. What changes with time is a constant once it is optimized.
+    if scans(&plan)? != tables.len() || !is_settled(&planned)? {
         return Ok(Shape::Whole);
     }
     if is_rows(&plan) {
         return Ok(Shape::Rows);
     }
-    Ok(groups(&plan).map_or(Shape::Whole, Shape::Groups))
+    if let Some(merges) = groups(&plan) {
+        return Ok(Shape::Groups(merges));
+    }
+    let partials = partials_of(&planner, planned, tables)?;
+    Ok(partials.map_or(Shape::Whole, |partials| Shape::Partials(Box::new(partials))))
+}
+
+/// What can be kept of the groups of a query, as its tables are in a scope.
+pub async fn partials(scope: &Scope, query: &str, tables: &[Oid]) -> Result<Option<Partials>> {
+    let planner = Planner::new(scope)?;
+    let planned = planner.plan(&ast::Statement::Query(tidegate_parser::parse_query(query)?)).await?;
+    partials_of(&planner, planned, tables)
+}
+
+fn partials_of(planner: &Planner, planned: LogicalPlan, tables: &[Oid]) -> Result<Option<Partials>> {
+    let state = planner.state();
+    let plan = state.analyzer().execute_and_check(planned, state.config_options(), |_, _| {});
+    let plan = plan.map_err(from_datafusion)?;
+    Ok(if scans(&plan)? == tables.len() { Partials::of(&plan) } else { None })
+}
+
+fn scans(plan: &LogicalPlan) -> Result<usize> {
+    let mut scans = 0;
+    plan.apply_with_subqueries(|node| {
+        scans += usize::from(matches!(node, LogicalPlan::TableScan(_)));
+        Ok(TreeNodeRecursion::Continue)
+    })
+    .map_err(from_datafusion)?;
+    Ok(scans)
 }
 
 /// Whether each row of a table, or each pair of a join, gives its rows whatever the others are.
@@ -234,7 +247,7 @@ fn is_immutable(volatility: Volatility) -> bool {
 }
 
 /// Whether a node's own expressions look at the row alone.
-fn is_settled_node(plan: &LogicalPlan) -> bool {
+pub fn is_settled_node(plan: &LogicalPlan) -> bool {
     !has(plan, &|part| match part {
         Expr::ScalarFunction(call) => !is_immutable(call.func.signature().volatility),
         Expr::AggregateFunction(_) => !matches!(plan, LogicalPlan::Aggregate(_)),
@@ -255,8 +268,7 @@ fn has(plan: &LogicalPlan, test: &dyn Fn(&Expr) -> bool) -> bool {
 /// For a query that groups rows and shows groups and mergeable aggregates as they are: how its columns merge.
 fn groups(plan: &LogicalPlan) -> Option<Vec<Merge>> {
     let aggregate = aggregate_of(plan)?;
-    let plain = !aggregate.group_expr.iter().any(|expr| matches!(expr, Expr::GroupingSet(_)));
-    if !plain || !is_settled_node(&LogicalPlan::Aggregate(aggregate.clone())) || !is_rows(&aggregate.input) {
+    if !groups_rows(aggregate) {
         return None;
     }
     let places: Vec<usize> =
@@ -267,6 +279,12 @@ fn groups(plan: &LogicalPlan) -> Option<Vec<Merge>> {
         return None;
     }
     places.into_iter().map(|place| merge_of(aggregate, place)).collect()
+}
+
+/// Whether an aggregation is of rows each of which counts whatever the others are.
+pub fn groups_rows(aggregate: &Aggregate) -> bool {
+    let plain = !aggregate.group_expr.iter().any(|expr| matches!(expr, Expr::GroupingSet(_)));
+    plain && is_settled_node(&LogicalPlan::Aggregate(aggregate.clone())) && is_rows(&aggregate.input)
 }
 
 fn aggregate_of(plan: &LogicalPlan) -> Option<&Aggregate> {
@@ -291,7 +309,8 @@ fn place_of(plan: &LogicalPlan, column: usize) -> Option<usize> {
     }
 }
 
-fn bare(expr: &Expr) -> &Expr {
+/// An expression without the names that it is given.
+pub fn bare(expr: &Expr) -> &Expr {
     match expr {
         Expr::Alias(alias) => bare(&alias.expr),
         other => other,

@@ -195,7 +195,8 @@ pub fn refuse_if_needed(work: &Work<'_>, relation: &Relation, _cascade: bool) ->
     };
     let reads = |query: &&ContinuousQuery| {
         let spec = &query.spec;
-        spec.source == relation.oid || spec.target == relation.oid || spec.tables.contains(&relation.oid)
+        let reads = spec.source == relation.oid || spec.tables.contains(&relation.oid);
+        reads || spec.target == relation.oid || query.owns(relation.oid)
     };
     if let Some(query) = work.state().all::<ContinuousQuery>().find(reads) {
         let (noun, name) = (relation.kind.noun(), &relation.name);
@@ -229,7 +230,7 @@ pub fn drop_one(work: &mut Work<'_>, relation: &Relation) -> Result<()> {
 
 /// 42809 for a materialized view: its columns are its query's.
 pub fn refuse_view(work: &Work<'_>, relation: &Relation) -> Result<()> {
-    match work.state().all::<ContinuousQuery>().any(|query| query.spec.view && query.spec.target == relation.oid) {
+    match work.state().all::<ContinuousQuery>().any(|query| query.owns(relation.oid)) {
         true => {
             let message = format!("\"{}\" is a materialized view, which cannot be altered so", relation.name);
             Err(Error::new(Kind::WrongObjectType, message).hint("Drop it and create it again."))

@@ -256,6 +256,10 @@ impl Session {
             return Ok(outcome);
         }
         let redshift = self.variables.get("compat_mode")? == "redshift";
+        let mut statement = statement;
+        if redshift {
+            compat::complete(&mut statement);
+        }
         if redshift && !self.block.is_idle() {
             compat::refuse_in_block(&statement)?;
         }

@@ -10,7 +10,8 @@ const VARCHAR_MAX: u32 = 65_535;
 const CHAR_MAX: u32 = 4096;
 /// Most digits of a numeric.
 const DIGITS_MAX: u64 = 38;
-/// Digits of a numeric without any: Redshift's is (18,0); Postgres' has no limit, and this is the widest with a fraction.
+/// Digits of a numeric without any: Postgres' has no limit, and this is the widest with a fraction. Redshift's is (18,0),
+/// which `compat_mode = redshift` gives.
 const NUMERIC_DEFAULT: (u8, i8) = (38, 10);
 
 /// The type that a name means. 42704 for one that there is not.

@@ -35,7 +35,7 @@ pub fn refuse_views(state: &State, changes: &[Change]) -> Result<()> {
         _ => None,
     });
     for table in touched {
-        if let Some(view) = state.all::<ContinuousQuery>().find(|query| query.spec.view && query.spec.target == table) {
+        if let Some(view) = state.all::<ContinuousQuery>().find(|query| query.owns(table)) {
             let message = format!("cannot change materialized view \"{}\"", view.name);
             return Err(Error::new(Kind::WrongObjectType, message).hint("Its rows come from its query."));
         }
