@@ -73,12 +73,18 @@ def runs(prepare, work):
     return statistics.median(seconds)
 
 
+def make_durable(folder):
+    for name in glob.glob(f"{folder}/out/*"):
+        with open(name, "rb") as file:
+            os.fsync(file.fileno())
+
+
 def duckdb_child(folder, setup, prepare, work, answer):
     import duckdb
     conn = duckdb.connect(f"{folder}/peer.duckdb")
     for text in setup:
         conn.execute(text)
-    seconds = runs(lambda: [conn.execute(text) for text in prepare], lambda: conn.execute(work))
+    seconds = runs(lambda: [conn.execute(text) for text in prepare], lambda: (conn.execute(work), make_durable(folder)))
     answer.put((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024))
 
 
@@ -150,7 +156,7 @@ def copies(conn, server, made):
 
 
 def unloads(conn, server, made):
-    """UNLOAD of a table to files: a row for each format."""
+    """UNLOAD of a table to files: a row for each format. Both make their files durable: UNLOAD does, and DuckDB's are synced."""
     load = [f"CREATE TABLE lineitem {TABLE}", f"INSERT INTO lineitem SELECT * FROM '{made['parquet']}'", "CHECKPOINT"]
     ours = {"csv": "CSV", "parquet": "FORMAT PARQUET"}
     theirs = {"csv": "FORMAT csv, HEADER false, PER_THREAD_OUTPUT true, OVERWRITE_OR_IGNORE true", "parquet": "FORMAT parquet, PER_THREAD_OUTPUT true, OVERWRITE_OR_IGNORE true"}

@@ -30,6 +30,17 @@ const OWNER: &str = "usename";
 /// The column with the number of the statement that is told of.
 const QUERY: &str = "query";
 
+/// Types of the columns of notes.
+pub const TEXT: SqlType = SqlType::Text;
+/// A number that fits four bytes.
+pub const INT: SqlType = SqlType::Int4;
+/// A number that fits eight.
+pub const LONG: SqlType = SqlType::Int8;
+/// A share.
+pub const FLOAT: SqlType = SqlType::Float8;
+/// A time in UTC.
+pub const TIME: SqlType = SqlType::Timestamp;
+
 /// A stream of notes.
 #[derive(Debug, Clone, Copy)]
 pub struct HistoryStream {

@@ -8,18 +8,13 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tidegate_catalog::{ADMIN, HISTORY_SCHEMA, Oid, SqlType, User};
-use tidegate_query::history::{HistoryStream, Note, time};
+use tidegate_catalog::{ADMIN, HISTORY_SCHEMA, Oid, User};
+use tidegate_query::history::{HistoryStream, INT, LONG, Note, TEXT, TIME, time};
 use tidegate_query::system_table::{Cell, number, scoped_table, text, time_type};
 use tidegate_query::{DATABASE, Scope, SystemTable, SystemView, Work, require_superuser};
 
 /// Bad rows of a load whose values are kept one by one (Redshift keeps those of 20).
 const DETAILED_MAX: usize = 20;
-
-const TEXT: SqlType = SqlType::Text;
-const INT: SqlType = SqlType::Int4;
-const LONG: SqlType = SqlType::Int8;
-const TIME: SqlType = SqlType::Timestamp;
 
 /// The streams that loads are noted in.
 pub const HISTORY: &[HistoryStream] = &[

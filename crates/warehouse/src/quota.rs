@@ -1,9 +1,9 @@
 //! Quotas of schemas (DDL-19): a transaction that would pass one does not commit, and is noted.
 
 use serde_json::json;
-use tidegate_catalog::{ADMIN, QuotaUse, SqlType, State, Transaction, User, quota_breach};
+use tidegate_catalog::{ADMIN, QuotaUse, State, Transaction, User, quota_breach};
 use tidegate_core::{Error, Kind, Result};
-use tidegate_query::history::{HistoryStream, Note, time};
+use tidegate_query::history::{FLOAT, HistoryStream, INT, LONG, Note, TEXT, TIME, time};
 use tidegate_query::{Engine, SystemView};
 
 const STREAM: &str = "quota_violations";
@@ -12,17 +12,17 @@ const STREAM: &str = "quota_violations";
 pub const HISTORY: &[HistoryStream] = &[HistoryStream {
     name: STREAM,
     columns: &[
-        ("usename", SqlType::Text),
-        ("ownerid", SqlType::Int4),
-        ("xid", SqlType::Int8),
-        ("pid", SqlType::Int4),
-        ("userid", SqlType::Int4),
-        ("schema_id", SqlType::Int4),
-        ("schema_name", SqlType::Text),
-        ("quota", SqlType::Int4),
-        ("disk_usage", SqlType::Int4),
-        ("disk_usage_pct", SqlType::Float8),
-        ("noted", SqlType::Timestamp),
+        ("usename", TEXT),
+        ("ownerid", INT),
+        ("xid", LONG),
+        ("pid", INT),
+        ("userid", INT),
+        ("schema_id", INT),
+        ("schema_name", TEXT),
+        ("quota", INT),
+        ("disk_usage", INT),
+        ("disk_usage_pct", FLOAT),
+        ("noted", TIME),
     ],
 }];
 

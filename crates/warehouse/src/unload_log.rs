@@ -4,15 +4,10 @@ use crate::unload_files::WrittenFile;
 use crate::unload_form::Form;
 use crate::unload_target::Target;
 use serde_json::{Value, json};
-use tidegate_catalog::{ADMIN, SqlType, User};
+use tidegate_catalog::{ADMIN, User};
 use tidegate_core::Result;
-use tidegate_query::history::{HistoryStream, Note, time};
+use tidegate_query::history::{HistoryStream, INT, LONG, Note, TEXT, TIME, time};
 use tidegate_query::{DATABASE, SystemView, Work};
-
-const TEXT: SqlType = SqlType::Text;
-const INT: SqlType = SqlType::Int4;
-const LONG: SqlType = SqlType::Int8;
-const TIME: SqlType = SqlType::Timestamp;
 
 /// The streams that UNLOADs are noted in.
 pub const HISTORY: &[HistoryStream] = &[
