@@ -275,7 +275,7 @@ async fn drop_view(work: &mut Work<'_>, drop: &DropContinuous) -> Result<()> {
     work.change(&format!("materialized view {}", drop.name), changes).await?;
     for oid in own() {
         if let Some(table) = work.state().relation(oid).cloned() {
-            ddl::refuse_if_needed(work, &table, false)?;
+            ddl::refuse_if_needed(work, &table)?;
             ddl::drop_one(work, &table)?;
         }
     }

@@ -1,6 +1,7 @@
 //! CREATE SCHEMA and ALTER SCHEMA, with Redshift's QUOTA (DDL-19).
 
 use sqlparser::ast::Ident;
+use sqlparser::tokenizer::Token;
 use tidegate_core::{Error, Kind, Result};
 
 use crate::cursor::Cursor;
@@ -8,6 +9,8 @@ use crate::statement::Statement;
 
 /// Megabytes of the units of a quota.
 const UNITS: &[(&str, u64)] = &[("MB", 1), ("GB", 1 << 10), ("TB", 1 << 20)];
+/// Most megabytes of a quota: what the column `quota` of the views holds.
+const QUOTA_MB_MAX: u64 = i32::MAX as u64;
 
 /// `CREATE SCHEMA [IF NOT EXISTS] s [AUTHORIZATION u] [QUOTA {n {MB | GB | TB} | UNLIMITED}]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,19 +55,22 @@ impl AlterSchema {
     }
 }
 
-/// 22023 for a quota that nothing fits into.
+/// 22023 for a quota that nothing fits into, or that is beyond what the views show.
 fn quota(cursor: &mut Cursor) -> Result<Option<u64>> {
     if cursor.accept(&["UNLIMITED"]) {
         return Ok(None);
     }
     let position = cursor.position();
+    let is_negative = cursor.take(&Token::Minus);
     let number = cursor.number()?;
     let Some((_, megabytes)) = UNITS.iter().find(|(unit, _)| cursor.accept(&[unit])) else {
         return Err(cursor.syntax_error().detail("Expected MB, GB or TB."));
     };
-    match number.checked_mul(*megabytes).filter(|quota| *quota > 0) {
-        Some(quota) => Ok(Some(quota)),
-        None => Err(Error::new(Kind::InvalidParameter, "a quota is at least 1 MB").at(position)),
+    let refused = |message: String| Err(Error::new(Kind::InvalidParameter, message).at(position));
+    match number.saturating_mul(*megabytes) {
+        quota if is_negative || quota == 0 => refused("a quota is at least 1 MB".to_string()),
+        quota if quota > QUOTA_MB_MAX => refused(format!("a quota is at most {QUOTA_MB_MAX} MB")),
+        quota => Ok(Some(quota)),
     }
 }
 
@@ -98,7 +104,13 @@ mod tests {
             ("CREATE SCHEMA s QUOTA", Kind::Syntax, 22, "syntax error at end of input"),
             ("CREATE SCHEMA s QUOTA 5", Kind::Syntax, 24, "syntax error at end of input"),
             ("CREATE SCHEMA s QUOTA 5 PB", Kind::Syntax, 25, "syntax error at or near \"PB\""),
+            ("CREATE SCHEMA s QUOTA MB", Kind::Syntax, 23, "syntax error at or near \"MB\""),
             ("CREATE SCHEMA s QUOTA 0 MB", Kind::InvalidParameter, 23, "a quota is at least 1 MB"),
+            ("CREATE SCHEMA s QUOTA -1 MB", Kind::InvalidParameter, 23, "a quota is at least 1 MB"),
+            ("CREATE SCHEMA s QUOTA 2048 TB", Kind::InvalidParameter, 23, "a quota is at most 2147483647 MB"),
+            ("ALTER SCHEMA s QUOTA 99999999999999 TB", Kind::InvalidParameter, 22, "a quota is at most 2147483647 MB"),
+            ("ALTER SCHEMA s QUOTA", Kind::Syntax, 21, "syntax error at end of input"),
+            ("ALTER SCHEMA s RENAME TO t", Kind::Unsupported, 16, "ALTER SCHEMA: clause RENAME is not supported"),
         ]);
     }
 }

@@ -149,6 +149,7 @@ fn drop_schemas(work: &mut Work<'_>, names: &[ObjectName], if_exists: bool, casc
             return Err(Error::new(Kind::DependentObjects, message)
                 .hint("Use DROP … CASCADE to drop the dependent objects too."));
         }
+        view::drop_materialized(work, |query| inside.iter().any(|relation| query.owns(relation.oid)))?;
         for relation in inside {
             if work.state().relation(relation.oid).is_some() {
                 view::drop_relation(work, &relation, true)?;
@@ -187,8 +188,8 @@ fn drop_relations(
     Ok(tag)
 }
 
-/// 2BP01 when a delivery reads or writes the relation.
-pub fn refuse_if_needed(work: &Work<'_>, relation: &Relation, _cascade: bool) -> Result<()> {
+/// 2BP01 when a delivery, a pump or a materialized view reads or writes the relation.
+pub fn refuse_if_needed(work: &Work<'_>, relation: &Relation) -> Result<()> {
     let needs = |delivery: &&Delivery| {
         delivery.spec.source == relation.oid
             || matches!(delivery.spec.target, tidegate_catalog::DeliveryTarget::Table(oid) if oid == relation.oid)

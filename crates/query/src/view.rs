@@ -17,7 +17,8 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use tidegate_catalog::{
-    Change, Column, ConstraintKind, Object, Oid, Relation, RelationKind, SqlType, State, ViewSpec, ViewUse,
+    Change, Column, ConstraintKind, ContinuousQuery, Object, Oid, Relation, RelationKind, SqlType, State, ViewSpec,
+    ViewUse,
 };
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::{self, Visit, Visitor};
@@ -231,7 +232,11 @@ fn words(text: &str) -> impl Iterator<Item = String> {
 
 /// Drops a relation, and by CASCADE the views and foreign keys that depend on it; 2BP01 without.
 pub fn drop_relation(work: &mut Work<'_>, relation: &Relation, cascade: bool) -> Result<()> {
-    refuse_if_needed(work, relation, cascade)?;
+    if cascade {
+        let oid = relation.oid;
+        drop_materialized(work, |query| query.spec.source == oid || query.spec.tables.contains(&oid))?;
+    }
+    refuse_if_needed(work, relation)?;
     let what = format!("{} {}", relation.kind.noun(), relation.name);
     drop_dependents(work, &what, dependents(work.state(), relation.oid), cascade)?;
     drop_foreign_keys(work, relation, &what, cascade)?;
@@ -240,6 +245,25 @@ pub fn drop_relation(work: &mut Work<'_>, relation: &Relation, cascade: bool) ->
         Some(relation) => drop_one(work, &relation),
         None => Ok(()),
     }
+}
+
+/// Drops materialized views with their tables, and what depends on these.
+pub fn drop_materialized(work: &mut Work<'_>, concerns: impl Fn(&ContinuousQuery) -> bool) -> Result<()> {
+    let views = work.state().all::<ContinuousQuery>().filter(|query| query.spec.view && concerns(query));
+    for view in views.cloned().collect::<Vec<_>>() {
+        // One that reads another has gone with it.
+        if work.state().get::<ContinuousQuery>(view.oid).is_none() {
+            continue;
+        }
+        work.notice(format!("drop cascades to materialized view {}", view.name));
+        work.push(vec![Change::Drop { oid: view.oid, revision: view.revision }])?;
+        for table in view.spec.kept.into_iter().chain([view.spec.target]) {
+            if let Some(table) = work.state().relation(table).cloned() {
+                drop_relation(work, &table, true)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The same for the views that depend on `what`.

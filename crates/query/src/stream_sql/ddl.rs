@@ -2,6 +2,7 @@
 
 use crate::ddl::{drop_one, new_relation, refuse_if_needed, replace};
 use crate::sql_type;
+use crate::view::drop_materialized;
 use crate::work::Work;
 use std::collections::BTreeMap;
 use tidegate_catalog::{Column, RecordFormat, Relation, RelationKind, StreamSpec};
@@ -88,7 +89,10 @@ pub fn drop_streams(work: &mut Work<'_>, drop: &DropStream) -> Result<&'static s
         if !matches!(relation.kind, RelationKind::Stream(_)) {
             return Err(not_a_stream(&relation));
         }
-        refuse_if_needed(work, &relation, drop.cascade)?;
+        if drop.cascade {
+            drop_materialized(work, |query| query.spec.source == relation.oid)?;
+        }
+        refuse_if_needed(work, &relation)?;
         drop_one(work, &relation)?;
     }
     Ok("DROP STREAM")
