@@ -24,6 +24,7 @@ mod cooperative;
 mod copy_in;
 mod cursors;
 pub mod ddl;
+mod dispatch;
 mod engine;
 mod fault;
 pub mod formats;

@@ -57,7 +57,7 @@ impl Work<'_> {
     /// Performs another statement as a part of this one.
     pub async fn perform(&mut self, sql: &str) -> Result<Outcome> {
         let statement = tidegate_parser::parse_one(sql)?;
-        Box::pin(crate::session::dispatch(self, &statement, &[])).await
+        Box::pin(crate::dispatch::dispatch(self, &statement, &[])).await
     }
 
     /// The relation of a name; 42P01.
