@@ -87,6 +87,15 @@ def result_types_are_described():
 
 
 @check
+def a_redshift_session_is_described_as_it_runs():
+    with psycopg.connect(CONNINFO, autocommit=True) as other:
+        other.execute("SET compat_mode = redshift")
+        cur = other.cursor(binary=True).execute("SELECT (%b::numeric)::text, %b::numeric AS n", [Decimal("7.6"), Decimal("7.6")])
+        equal(cur.fetchall(), [("8", Decimal(8))])
+        equal((cur.description[1].precision, cur.description[1].scale), (18, 0))
+
+
+@check
 def a_table_through_parameters():
     conn.execute("CREATE TABLE people (id bigint, name text, born date, score numeric(8,2))")
     rows = [(n, f"name {n}", dt.date(1980, 1, 1) + dt.timedelta(days=n), Decimal(n) / 4) for n in range(200)]

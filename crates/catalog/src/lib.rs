@@ -66,5 +66,6 @@ pub use table::{Analysis, DataFile, GoneFile, Part, TableFiles, TailRows};
 pub use table_spec::{Constraint, ConstraintKind, DistStyle, SortKey, TableSpec};
 pub use transaction::Transaction;
 pub use types::{
-    Column, Identity, PG_TYPE_KEY, SUPER, SqlType, TIMETZ, arrow_schema, file_schema, is_super, is_timetz,
+    Column, Identity, NAME_BYTES_MAX, PG_TYPE_KEY, SUPER, SqlType, TIMETZ, arrow_schema, file_schema, is_super,
+    is_timetz,
 };

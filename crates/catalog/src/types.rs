@@ -7,6 +7,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+/// Most bytes of a name, of a table as of a column (LIM-06 in Redshift's limits).
+pub const NAME_BYTES_MAX: usize = 127;
+
 /// The metadata key under which a field of ours carries its SQL type, where the Arrow type does not say it.
 pub const PG_TYPE_KEY: &str = "pg_type";
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tidegate_catalog::{ContinuousQuery, Relation, StreamSpec};
 use tidegate_core::{Error, Kind, Result};
-use tidegate_parser::ast;
+use tidegate_parser::{ast, quoted};
 use tidegate_query::{Consumed, Planner, Scope, from_datafusion};
 use tidegate_stream::backlog::Range;
 use tidegate_stream::{SYSTEM_COLUMNS, find_stream, full_schema};
@@ -142,8 +142,4 @@ fn widened(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let columns = schema.fields().iter().map(column).collect();
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).map_err(Error::internal)
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

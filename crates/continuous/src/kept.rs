@@ -4,14 +4,11 @@
 use crate::partials::Partials;
 use datafusion::logical_expr::LogicalPlan;
 use std::sync::Arc;
-use tidegate_catalog::{Change, Relation, State};
+use tidegate_catalog::{Change, NAME_BYTES_MAX, Relation, State};
 use tidegate_core::{Error, Result};
-use tidegate_parser::ast;
+use tidegate_parser::{ast, quoted};
 use tidegate_query::conform::{Source, renamed};
 use tidegate_query::{Planner, Scope, Work, insert};
-
-/// Bytes that a name may have.
-const NAME_BYTES_MAX: usize = 127;
 
 /// Makes the state table of a view, and the rows of both.
 pub async fn create(work: &mut Work<'_>, view: &Relation, partials: &Partials) -> Result<Relation> {
@@ -56,10 +53,6 @@ fn name_of(view: &str) -> String {
     let most = NAME_BYTES_MAX.saturating_sub("mv_tbl____0".len()).min(view.len());
     let cut = (0..=most).rev().find(|at| view.is_char_boundary(*at)).unwrap_or(0);
     format!("mv_tbl__{}__0", view.get(..cut).unwrap_or(view))
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use tidegate_catalog::{ContinuousQuery, Oid, RelationKind, Seen, State};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::{self, TableFactor, Visit, Visitor};
-use tidegate_parser::{fold, name_parts, path_of};
+use tidegate_parser::{fold, name_parts, path_of, quoted};
 use tidegate_query::stream_sql::expand;
 use tidegate_query::{Planner, Scope, from_datafusion, plain_name};
 
@@ -65,8 +65,7 @@ pub async fn check(scope: &Scope, what: &str, text: &str, auto: bool) -> Result<
             refused(what, "ORDER BY and LIMIT are not supported").hint("Do it in the query that reads the result.")
         );
     }
-    let names =
-        plan.schema().fields().iter().map(|field| format!("\"{}\"", plain_name(field.name()).replace('"', "\"\"")));
+    let names = plan.schema().fields().iter().map(|field| quoted(plain_name(field.name())));
     let query = format!("SELECT {} FROM ({text}) AS \"$made\"", names.collect::<Vec<_>>().join(", "));
     let shape = shape_of(scope, &query, &tables).await?;
     let external = tables.iter().any(|table| scope.state.table(*table).is_none());

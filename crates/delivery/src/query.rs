@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use tidegate_catalog::{DeliverySpec, DeliveryTarget, State};
 use tidegate_core::{Error, Kind, Result};
-use tidegate_parser::{ast, name_parts};
+use tidegate_parser::{ast, name_parts, quoted};
 use tidegate_query::{Consumed, Engine, Planner, Scope, shown_schema};
 use tidegate_storage::Stores;
 use tidegate_stream::backlog::Range;
@@ -46,10 +46,6 @@ pub fn text(state: &State, spec: &DeliverySpec) -> Result<String> {
     }
     let list: Vec<String> = columns.into_iter().map(quoted).collect();
     Ok(format!("SELECT {} FROM {}.{}", list.join(", "), quoted(state.schema_name(stream.schema)), quoted(&stream.name)))
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// The columns that a delivery's query gives. 42P16 when it does not read the stream: it would give the same rows with

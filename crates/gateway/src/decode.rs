@@ -116,7 +116,7 @@ fn of_text(told: u32, text: &str, zone: &str) -> Result<ScalarValue> {
             let us = Time64MicrosecondType::parse(bare).ok_or_else(|| invalid("time", text))?;
             ScalarValue::Time64Microsecond(Some(us))
         }
-        oid::TIMETZ => ScalarValue::Time64Microsecond(Some(tidegate_query::time_in_utc(bare)?)),
+        oid::TIMETZ => ScalarValue::Time64Microsecond(Some(tidegate_query::formats::time_in_utc(bare)?)),
         oid::TIMESTAMP => ScalarValue::TimestampMicrosecond(Some(timestamp_of_text(bare, "UTC", "timestamp")?), None),
         oid::TIMESTAMPTZ => {
             let us = timestamp_of_text(bare, zone, "timestamp with time zone")?;

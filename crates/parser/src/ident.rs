@@ -10,6 +10,11 @@ pub fn fold(ident: &Ident) -> String {
     }
 }
 
+/// A name in quotes, so that it is read as it is.
+pub fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
 /// The parts of a possibly qualified name, outermost first.
 pub fn name_parts(name: &ObjectName) -> Vec<String> {
     name.0.iter().map(|part| part.as_ident().map_or_else(|| part.to_string(), fold)).collect()

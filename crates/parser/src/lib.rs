@@ -72,7 +72,7 @@ pub use dialect::{DIALECT, TidegateDialect};
 pub use dml::{NOTHING, REMOVE_DUPLICATES, Written, changed, written};
 pub use external_schema::CreateExternalSchema;
 pub use external_table::{AddPartitions, CreateExternalTable, Partition};
-pub use ident::{fold, name_parts, path_of};
+pub use ident::{fold, name_parts, path_of, quoted};
 pub use options::Options;
 pub use partiql::{ITEMS_OF, MEMBERS_OF};
 pub use piece::Piece;

@@ -72,7 +72,6 @@ pub use call::Called;
 pub use chunk::{Bench, ChunkWork, Performed, PlanReader};
 pub use engine::{DATABASE, Engine, with_functions};
 pub use fault::{carried, from_datafusion};
-pub use formats::time_in_utc;
 pub use memory::{disk_limit, runtime};
 pub use movement::told as with_movement;
 pub use outcome::{CopyIn, Notice, Outcome, RowsTag, TxStatus};

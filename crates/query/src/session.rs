@@ -133,8 +133,21 @@ impl Session {
     /// Runs one statement of a script. Outside of a block the script is one transaction, as in Postgres, which commits
     /// with its last statement.
     pub async fn run(&mut self, piece: &Piece, last: bool) -> Result<Outcome> {
-        let statement = tidegate_parser::parse(piece)?;
+        let statement = self.read(piece)?;
         self.perform(statement, Vec::new(), last).await.map_err(|error| placed(error, piece))
+    }
+
+    /// Reads a statement, with what this session's mode adds to it: so it is described as it will run.
+    fn read(&self, piece: &Piece) -> Result<Statement> {
+        let mut statement = tidegate_parser::parse(piece)?;
+        if self.is_redshift()? {
+            compat::complete(&mut statement);
+        }
+        Ok(statement)
+    }
+
+    fn is_redshift(&self) -> Result<bool> {
+        Ok(self.variables.get("compat_mode")? == "redshift")
     }
 
     /// Runs a prepared statement with its parameters' values.
@@ -196,11 +209,7 @@ impl Session {
         {
             return Ok(outcome);
         }
-        let redshift = self.variables.get("compat_mode")? == "redshift";
-        let mut statement = statement;
-        if redshift {
-            compat::complete(&mut statement);
-        }
+        let redshift = self.is_redshift()?;
         if redshift && !self.block.is_idle() {
             compat::refuse_in_block(&statement)?;
         }

@@ -31,10 +31,7 @@ pub fn rewrite(statement: &mut ast::Statement) {
                 && let Some((kind, length)) = length_of(data_type)
             {
                 *data_type = SqlName::Text;
-                // A call with the cast in its place, which is put in afterwards.
-                if let Ok(mut call) = tidegate_parser::parse_expression(&format!("{}(NULL, {length})", kind.function()))
-                {
-                    put_first(&mut call, expr.clone());
+                if let Some(call) = call_of(&format!("{}(NULL, {length})", kind.function()), expr) {
                     *expr = call;
                 }
             }
@@ -43,6 +40,13 @@ pub fn rewrite(statement: &mut ast::Statement) {
     }
     // It never breaks off.
     let _ = statement.visit(&mut Rewriter);
+}
+
+/// A call, told as text, with an expression in the place of its first argument: as it is, without a way through text.
+pub fn call_of(text: &str, first: &Expr) -> Option<Expr> {
+    let mut call = tidegate_parser::parse_expression(text).ok()?;
+    put_first(&mut call, first.clone());
+    Some(call)
 }
 
 fn put_first(call: &mut Expr, argument: Expr) {

@@ -3,6 +3,7 @@
 //! The engine has no such type. A cast to it becomes a function, which reads the offset of a text and whose field says
 //! what it is; a cast to `time` becomes one whose field says so no more.
 
+use crate::text_cast;
 use arrow::array::{ArrayRef, AsArray, Time64MicrosecondArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit, TimestampMicrosecondType};
@@ -47,15 +48,18 @@ fn call_of(expr: &Expr) -> Option<Expr> {
         SqlName::Time(..) => Some(false),
         _ => None,
     };
-    let text = match expr {
+    match expr {
         Expr::Cast { data_type, expr: inner, .. } => match zoned(data_type)? {
-            true => format!("{}({inner})", name(true)),
-            false => format!("{}({expr})", name(false)),
+            true => call(true, inner),
+            false => call(false, expr),
         },
-        Expr::TypedString(typed) if zoned(&typed.data_type)? => format!("{}({})", name(true), typed.value),
-        _ => return None,
-    };
-    tidegate_parser::parse_expression(&text).ok()
+        Expr::TypedString(typed) if zoned(&typed.data_type)? => call(true, &Expr::Value(typed.value.clone())),
+        _ => None,
+    }
+}
+
+fn call(zoned: bool, of: &Expr) -> Option<Expr> {
+    text_cast::call_of(&format!("{}(NULL)", name(zoned)), of)
 }
 
 fn name(zoned: bool) -> &'static str {

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use tidegate_catalog::{Column, ConstraintKind, DistStyle, Encoding, Relation, RelationKind, SqlType, TableSpec, User};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::{self, AlterColumnOperation, AlterTableOperation};
-use tidegate_parser::{AlterTable, DistStyleWord, TableAttributes, TableChange, fold, name_parts};
+use tidegate_parser::{AlterTable, DistStyleWord, TableAttributes, TableChange, fold, name_parts, quoted};
 use tidegate_query::ddl::{refuse_view, replace};
 use tidegate_query::insert::column_index;
 use tidegate_query::{Work, sql_type, view};
@@ -474,10 +474,6 @@ fn shared_columns(target: &Relation, source: &Relation, ignore_extra: bool, fill
         _ if shared.is_empty() => wrong("the tables have no column in common".to_string()),
         _ => Ok(shared),
     }
-}
-
-fn quoted(name: &str) -> String {
-    ast::Ident::with_quote('"', name).to_string()
 }
 
 fn quoted_name(work: &Work<'_>, relation: &Relation) -> String {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidegate_catalog::{Analysis, Change, Column, Relation, RelationKind, TableFiles};
 use tidegate_core::{Error, Kind, Result};
-use tidegate_parser::Analyze;
+use tidegate_parser::{Analyze, quoted};
 use tidegate_query::insert::chosen_idents;
 use tidegate_query::{Engine, Planner, Scope, Work, from_datafusion};
 
@@ -125,10 +125,6 @@ fn counting(column: &Column) -> Option<String> {
         }
         _ => Some(format!("approx_distinct(CAST({name} AS varchar))")),
     }
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 async fn one_row(scope: &Scope, sql: &str) -> Result<RecordBatch> {

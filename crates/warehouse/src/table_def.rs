@@ -3,7 +3,7 @@
 //! Rules and limits are Redshift's (CREATE TABLE); it decides nothing that needs the catalog.
 
 use std::collections::HashSet;
-use tidegate_catalog::{Column, DistStyle, Encoding, Identity, SortKey, SqlType};
+use tidegate_catalog::{Column, DistStyle, Encoding, Identity, NAME_BYTES_MAX, SortKey, SqlType};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{
     ColumnAttribute, DistStyleWord, SortKeyClause, TableAttributes, ast, fold, name_parts, only_one_dist_key,
@@ -12,8 +12,6 @@ use tidegate_query::sql_type::{distinct, sql_type};
 
 /// Most columns of a table.
 const COLUMNS_MAX: usize = 1600;
-/// Most bytes of a name.
-pub const NAME_BYTES_MAX: usize = 127;
 /// Most columns of a compound sort key.
 const COMPOUND_MAX: usize = 400;
 /// Most columns of an interleaved sort key.

@@ -19,7 +19,7 @@ impl Session {
         let Some(piece) = one_piece(sql)? else {
             return Ok(Prepared { statement: None, parameter_types: Vec::new(), schema: None });
         };
-        let statement = tidegate_parser::parse(&piece)?;
+        let statement = self.read(&piece)?;
         self.refuse_after_failure(&statement)?;
         self.describe(statement, types).await.map_err(|error| placed(error, &piece))
     }
