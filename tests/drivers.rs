@@ -1,4 +1,4 @@
-//! Real clients against a real server: psql, psycopg, pg8000, boto3, deltalake, the TPC-H and TPC-DS queries against
+//! Real clients against a real server: psql, psycopg, asyncpg, pg8000, boto3, deltalake, the TPC-H and TPC-DS queries against
 //! DuckDB, and the server in a container.
 //!
 //! Each script prints `PASS name`, `FAIL name` or `SKIP name: reason` for each of its checks, and exits 0 only if none failed.
@@ -57,6 +57,11 @@ fn psql() {
 #[test]
 fn psycopg() {
     run("psycopg", script("drivers/psycopg_test.py"), &Server::start());
+}
+
+#[test]
+fn asyncpg() {
+    run("asyncpg", script("drivers/asyncpg_test.py"), &Server::start());
 }
 
 #[test]

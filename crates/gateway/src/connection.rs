@@ -101,7 +101,7 @@ impl Connection {
             Frontend::Unreadable { simple, error } => {
                 self.settle_failure(Err(error.into()))?;
                 self.skip_to_sync = !simple;
-                if simple { self.ready().await } else { Ok(()) }
+                if simple { self.ready().await } else { self.outgoing.flush().await }
             }
             Frontend::Sync => {
                 self.skip_to_sync = false;
@@ -119,7 +119,8 @@ impl Connection {
                 let done = extended::answer(self, message).await;
                 self.skip_to_sync = matches!(done, Err(Failure::Statement(_)));
                 self.settle_failure(done)?;
-                self.outgoing.flush_if_full().await
+                // A client may wait for its answer with a Flush, which is skipped as all is up to Sync.
+                if self.skip_to_sync { self.outgoing.flush().await } else { self.outgoing.flush_if_full().await }
             }
         }
     }

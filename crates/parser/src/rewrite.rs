@@ -46,7 +46,7 @@ pub(crate) fn tokens(piece: &Piece) -> Vec<TokenWithSpan> {
         put(&mut tokens, 0, 1, &[Token::make_keyword("ROLLBACK")]);
     } else if begins(&["TABLE"]) {
         put(&mut tokens, 0, 1, &[Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")]);
-    } else if begins(&["FETCH"]) {
+    } else if begins(&["FETCH"]) || begins(&["MOVE"]) {
         complete_fetch(&mut tokens);
     } else {
         dml::rewrite(&mut tokens);
@@ -76,7 +76,7 @@ fn name_temporary(tokens: &mut Vec<TokenWithSpan>) {
     }
 }
 
-/// `FETCH [NEXT] [FROM] c`: Postgres lets both words be left out, sqlparser neither.
+/// `FETCH [NEXT] [FROM] c`, and MOVE, which is written alike: Postgres lets both words be left out, sqlparser neither.
 fn complete_fetch(tokens: &mut Vec<TokenWithSpan>) {
     let linked = |token: &TokenWithSpan| is_word(&token.token, "FROM") || is_word(&token.token, "IN");
     if !tokens.iter().any(linked) && tokens.len() > 1 {

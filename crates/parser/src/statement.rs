@@ -19,6 +19,7 @@ use crate::delivery::{self, AlterDelivery, CreateDelivery, DropDelivery};
 use crate::depth;
 use crate::external_schema::CreateExternalSchema;
 use crate::external_table::{AddPartitions, CreateExternalTable};
+use crate::move_cursor::Move;
 use crate::partiql;
 use crate::piece::Piece;
 use crate::rewrite;
@@ -109,6 +110,8 @@ pub enum Statement {
     Unload(Unload),
     /// INSERT … SELECT … FROM stream CONSUME AS name.
     Consume(Consume),
+    /// MOVE: a FETCH that gives no rows.
+    Move(Move),
     /// CHECKPOINT.
     Checkpoint,
     /// VACUUM.
@@ -170,6 +173,7 @@ const HEADS: &[(&[&str], Rule)] = &[
     (&["SHOW", "DATABASES"], show::databases),
     (&["COPY"], Copy::parse),
     (&["UNLOAD"], Unload::parse),
+    (&["MOVE"], Move::parse),
     (&["CHECKPOINT"], upkeep::checkpoint),
     (&["VACUUM"], Vacuum::parse),
     (&["ANALYZE"], Analyze::parse),
@@ -197,7 +201,6 @@ const REFUSED: &[&[&str]] = &[
     &["DROP", "SNAPSHOT"],
     &["RESTORE", "TABLE"],
     &["ALTER", "CLUSTER"],
-    &["MOVE"],
     &["REINDEX"],
     &["CLUSTER"],
     &["SECURITY", "LABEL"],

@@ -47,6 +47,7 @@ impl Statement {
             Statement::Copy(_) => "COPY",
             Statement::CopyJob(_) => "COPY JOB",
             Statement::Unload(_) => "UNLOAD",
+            Statement::Move(_) => "MOVE",
             Statement::Checkpoint => "CHECKPOINT",
             Statement::Vacuum(_) => "VACUUM",
             Statement::Analyze(_) => "ANALYZE",

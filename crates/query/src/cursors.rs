@@ -1,4 +1,4 @@
-//! Cursors of a session: DECLARE, FETCH and CLOSE. Forward only; rows are made as they are fetched.
+//! Cursors of a session: DECLARE, FETCH, MOVE and CLOSE. Forward only; rows are made as they are fetched.
 
 use crate::outcome::{Outcome, RowsTag};
 use crate::planner::{Planner, shown_schema};
@@ -73,6 +73,20 @@ impl Cursors {
         Ok(Outcome::Rows { schema, rows: Box::pin(rows), tag: RowsTag::Fetch })
     }
 
+    /// MOVE, forward only: rows are made and let go.
+    pub async fn skip(&mut self, name: &str, direction: &FetchDirection) -> Result<Outcome> {
+        let mut count = count_of(direction)?;
+        let cursor = self.open.get_mut(name).ok_or_else(|| missing(name))?;
+        let mut moved = 0;
+        while count > 0
+            && let Some(batch) = cursor.next(count).await?
+        {
+            moved += batch.num_rows();
+            count -= batch.num_rows();
+        }
+        Ok(Outcome::Done { tag: format!("MOVE {moved}") })
+    }
+
     /// CLOSE.
     pub fn close(&mut self, cursor: &CloseCursor) -> Result<Outcome> {
         match cursor {
@@ -110,38 +124,48 @@ impl Cursor {
     async fn take(&mut self, count: usize) -> Result<Vec<RecordBatch>> {
         let (mut taken, mut rows) = (Vec::new(), 0);
         while rows < count {
-            let next = match self.rest.take() {
-                Some(rest) => Some(rest),
-                None => self.rows.get_mut().try_next().await.map_err(crate::from_datafusion)?,
-            };
-            let Some(batch) = next else { break };
-            let here = batch.num_rows().min(count - rows);
-            if here < batch.num_rows() {
-                self.rest = Some(batch.slice(here, batch.num_rows() - here));
-            }
-            rows += here;
+            let Some(batch) = self.next(count - rows).await? else { break };
+            rows += batch.num_rows();
             if rows > FETCH_ROWS_MAX {
                 let message = format!("one FETCH gives {FETCH_ROWS_MAX} rows at most");
                 return Err(Error::new(Kind::LimitExceeded, message).hint("FETCH in smaller pieces."));
             }
-            taken.push(batch.slice(0, here));
+            taken.push(batch);
         }
         Ok(taken)
+    }
+
+    /// The next rows, at most `count`. None at the end.
+    async fn next(&mut self, count: usize) -> Result<Option<RecordBatch>> {
+        let next = match self.rest.take() {
+            Some(rest) => Some(rest),
+            None => self.rows.get_mut().try_next().await.map_err(crate::from_datafusion)?,
+        };
+        let Some(batch) = next else { return Ok(None) };
+        let here = batch.num_rows().min(count);
+        if here < batch.num_rows() {
+            self.rest = Some(batch.slice(here, batch.num_rows() - here));
+        }
+        Ok(Some(batch.slice(0, here)))
     }
 }
 
 fn count_of(direction: &FetchDirection) -> Result<usize> {
     let number = |limit: &ast::ValueWithSpan| {
         let text = limit.value.to_string();
-        text.parse()
-            .map_err(|_| Error::new(Kind::Unsupported, format!("FETCH {text} is not supported")).hint("Fetch forward."))
+        text.parse().map_err(|_| backwards(&text))
     };
     match direction {
         FetchDirection::Next | FetchDirection::Forward { limit: None } => Ok(1),
         FetchDirection::Count { limit } | FetchDirection::Forward { limit: Some(limit) } => number(limit),
         FetchDirection::All | FetchDirection::ForwardAll => Ok(usize::MAX),
-        other => Err(Error::new(Kind::Unsupported, format!("FETCH {other} is not supported")).hint("Fetch forward.")),
+        other => Err(backwards(&other.to_string())),
     }
+}
+
+fn backwards(direction: &str) -> Error {
+    let message = format!("a cursor goes forward only: {direction} is not supported");
+    Error::new(Kind::Unsupported, message).hint("FETCH and MOVE take NEXT, FORWARD n, a count or ALL.")
 }
 
 fn missing(name: &str) -> Error {

@@ -59,6 +59,7 @@ pub fn oid_of(arrow: &DataType) -> u32 {
         DataType::Timestamp(_, None) => 1114,
         DataType::Decimal128(_, _) | DataType::Decimal256(_, _) | DataType::UInt64 => 1700,
         DataType::Interval(_) => 1186,
+        DataType::Time32(_) | DataType::Time64(_) => 1083,
         DataType::UInt32 => 20,
         DataType::Int8 | DataType::UInt8 => 21,
         DataType::UInt16 => 23,

@@ -204,10 +204,14 @@ impl Session {
     async fn perform(&mut self, statement: Statement, values: Vec<ScalarValue>, last: bool) -> Result<Outcome> {
         self.refuse_after_failure(&statement)?;
         let (statement, values) = self.named(statement, values).await?;
-        if let Statement::Sql(sql) = &statement
-            && let Some(outcome) = self.control(sql).await?
-        {
-            return Ok(outcome);
+        match &statement {
+            Statement::Move(moved) => return self.cursors.skip(&fold(&moved.name), &moved.direction).await,
+            Statement::Sql(sql) => {
+                if let Some(outcome) = self.control(sql).await? {
+                    return Ok(outcome);
+                }
+            }
+            _ => {}
         }
         let redshift = self.is_redshift()?;
         if redshift && !self.block.is_idle() {
@@ -293,6 +297,8 @@ impl Session {
             }
             ast::Statement::Deallocate { name, .. } => self.prepared.remove(name)?,
             ast::Statement::Close { cursor } => self.cursors.close(cursor)?,
+            // Nothing can be listened to, and so there is nothing that a pool's reset would have to end.
+            ast::Statement::UNLISTEN { .. } => done("UNLISTEN"),
             ast::Statement::Discard { object_type } => self.discard(object_type).await?,
             _ => return Ok(None),
         };
