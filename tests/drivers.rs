@@ -1,5 +1,5 @@
-//! Real clients against a real server: psql, psycopg, asyncpg, pg8000, boto3, deltalake, the TPC-H and TPC-DS queries against
-//! DuckDB, and the server in a container.
+//! Real clients against a real server: psql, psycopg, asyncpg, pg8000, SQLAlchemy, boto3, deltalake, the TPC-H and
+//! TPC-DS queries against DuckDB, and the server in a container.
 //!
 //! Each script prints `PASS name`, `FAIL name` or `SKIP name: reason` for each of its checks, and exits 0 only if none failed.
 
@@ -67,6 +67,11 @@ fn asyncpg() {
 #[test]
 fn pg8000() {
     run("pg8000", script("drivers/pg8000_test.py"), &Server::start());
+}
+
+#[test]
+fn sqlalchemy() {
+    run("sqlalchemy", script("drivers/sqlalchemy_test.py"), &Server::start());
 }
 
 #[test]

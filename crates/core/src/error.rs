@@ -54,6 +54,8 @@ pub enum Kind {
     InvalidText,
     /// 22023: a parameter's value is out of its range.
     InvalidParameter,
+    /// 22025: the character that escapes in a pattern is none.
+    InvalidEscape,
     /// 22003: a number is out of its type's range.
     OutOfRange,
     /// 22012: division by zero.
@@ -148,6 +150,7 @@ impl Kind {
             Kind::DependentObjects => "2BP01",
             Kind::InvalidText => "22P02",
             Kind::InvalidParameter => "22023",
+            Kind::InvalidEscape => "22025",
             Kind::OutOfRange => "22003",
             Kind::DivisionByZero => "22012",
             Kind::StringTooLong => "22001",

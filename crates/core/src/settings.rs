@@ -283,6 +283,13 @@ pub const SETTINGS: &[Setting] = &[
         "redshift: TRUNCATE commits, and what Redshift refuses in a transaction block is refused.",
     ),
     setting("datestyle", "ISO, MDY", Scope::Session, Shape::Text, "How dates are shown: always ISO."),
+    setting(
+        "default_table_access_method",
+        "heap",
+        Scope::Session,
+        Shape::OneOf(&["heap"]),
+        "Accepted for drivers that ask for it: tables are kept in one way.",
+    ),
     setting("default_transaction_read_only", "off", Scope::Session, Shape::Switch, "Accepted for drivers that set it."),
     setting("distributed", "on", Scope::Session, Shape::Switch, "Whether other nodes take part in queries."),
     setting(

@@ -249,8 +249,8 @@ fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
 /// Adds the functions that every node has beside the engine's own.
 pub fn with_functions(mut state: SessionState) -> Result<SessionState> {
     let own = crate::functions::all().into_iter().chain(crate::partiql::functions());
-    for function in own.chain(crate::text_cast::all()).chain(crate::timetz::all()).chain(crate::arithmetic::functions())
-    {
+    let casts = crate::text_cast::all().into_iter().chain(crate::timetz::all()).chain(crate::like_escape::all());
+    for function in own.chain(casts).chain(crate::arithmetic::functions()) {
         state.register_udf(function).map_err(crate::from_datafusion)?;
     }
     Ok(state)

@@ -35,6 +35,7 @@ pub mod insert;
 mod joins;
 mod last;
 mod late_reads;
+mod like_escape;
 mod locking;
 mod memory;
 mod movement;

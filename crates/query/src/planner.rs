@@ -84,6 +84,7 @@ impl Planner {
         crate::pg::rewrite(&mut statement, &snapshot)?;
         crate::text_cast::rewrite(&mut statement);
         crate::timetz::rewrite(&mut statement);
+        crate::like_escape::rewrite(&mut statement);
         let mut state = self.state.clone();
         for function in crate::pg::functions(Arc::new(snapshot)) {
             use datafusion::execution::FunctionRegistry;

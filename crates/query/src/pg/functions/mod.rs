@@ -3,6 +3,7 @@
 //! Each is a row of a table: its name, how many arguments it takes, what it returns and how a row is answered.
 
 mod describe;
+mod json;
 mod look_up;
 mod privilege;
 mod session;
@@ -13,14 +14,16 @@ use super::shape::arrow_type;
 use super::snapshot::PgSnapshot;
 use crate::fault::carried;
 use arrow::array::ArrayRef;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::error::Result;
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
 };
+use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use tidegate_catalog::PG_TYPE_KEY;
 
 /// Answers one row.
 type Answer = fn(&PgSnapshot, &[Cell]) -> tidegate_core::Result<Cell>;
@@ -60,15 +63,17 @@ impl Definition {
 
 /// All functions, holding the snapshot.
 pub fn functions(snapshot: Arc<PgSnapshot>) -> Vec<Arc<ScalarUDF>> {
-    let tables = [describe::FUNCTIONS, look_up::FUNCTIONS, privilege::FUNCTIONS, session::FUNCTIONS, text::FUNCTIONS];
-    let all = tables.into_iter().flatten();
-    all.map(|definition| Arc::new(ScalarUDF::new_from_impl(Function::new(definition, &snapshot)))).collect()
+    all().map(|definition| Arc::new(ScalarUDF::new_from_impl(Function::new(definition, &snapshot)))).collect()
 }
 
 /// Whether a name is one of [`functions`].
 pub fn is_known(name: &str) -> bool {
-    let tables = [describe::FUNCTIONS, look_up::FUNCTIONS, privilege::FUNCTIONS, session::FUNCTIONS, text::FUNCTIONS];
-    tables.into_iter().flatten().any(|definition| definition.name == name)
+    all().any(|definition| definition.name == name)
+}
+
+fn all() -> impl Iterator<Item = &'static Definition> {
+    let looking = [describe::FUNCTIONS, look_up::FUNCTIONS, privilege::FUNCTIONS, session::FUNCTIONS];
+    looking.into_iter().chain([json::FUNCTIONS, text::FUNCTIONS]).flatten()
 }
 
 struct Function {
@@ -135,6 +140,15 @@ impl ScalarUDFImpl for Function {
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
         Ok(self.returns.clone())
+    }
+
+    fn return_field_from_args(&self, _: ReturnFieldArgs) -> Result<FieldRef> {
+        let field = Field::new(self.name(), self.returns.clone(), true);
+        Ok(Arc::new(match self.definition.returns {
+            // To the engine it is a text.
+            "json" => field.with_metadata(HashMap::from([(PG_TYPE_KEY.to_string(), "json".to_string())])),
+            _ => field,
+        }))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
