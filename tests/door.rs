@@ -138,6 +138,51 @@ fn a_taken_port_and_an_open_door_are_refused() {
 }
 
 #[test]
+fn who_has_no_rights_gets_none_by_another_name() {
+    let mut server = Server::start();
+    let (runtime, client) = connect(&server);
+    runtime.block_on(async {
+        let script = "CREATE USER ann PASSWORD 'Ann4567x'; CREATE ROLE nobody PASSWORD 'Nobody4567'; \
+                      CREATE TABLE t (a int); ALTER USER admin PASSWORD 'Open Sesame 1'";
+        client.batch_execute(script).await.unwrap();
+    });
+    server.set("auth=password");
+    server.restart();
+    let login = |user: &str, password: &str| {
+        let target = format!("host=127.0.0.1 port={} user={user} password='{password}' dbname=dev", server.sql);
+        runtime.block_on(async {
+            let (client, connection) = tokio_postgres::connect(&target, tokio_postgres::NoTls).await?;
+            tokio::spawn(connection);
+            Ok::<_, tokio_postgres::Error>(client)
+        })
+    };
+    let code = |error: tokio_postgres::Error| error.as_db_error().map(|error| error.code().code().to_string());
+    let refused = |user, password| login(user, password).err().and_then(code);
+    assert_eq!(refused("ann", "wrong").as_deref(), Some("28P01"));
+    assert_eq!(refused("stranger", "Ann4567x").as_deref(), Some("28P01"));
+    assert_eq!(refused("nobody", "Nobody4567").as_deref(), Some("28000"));
+    let ann = login("ann", "Ann4567x").unwrap();
+    for (sql, expected) in [
+        ("SELECT * FROM t", Some("42501")),
+        ("SET SESSION AUTHORIZATION admin", Some("42501")),
+        ("SET ROLE admin", Some("42501")),
+        ("SET ROLE nobody", Some("42501")),
+        ("ALTER USER ann SUPERUSER", Some("42501")),
+        ("ALTER USER admin PASSWORD 'mine'", Some("42501")),
+        ("ALTER SYSTEM SET auth = 'trust'", Some("42501")),
+        ("GRANT SELECT ON t TO ann", Some("42501")),
+        ("SELECT rolpassword FROM pg_authid WHERE rolpassword NOT IN ('********')", None),
+        ("ALTER USER ann PASSWORD 'Changed4567'", None),
+    ] {
+        let found = runtime.block_on(ann.batch_execute(sql)).err().and_then(code);
+        assert_eq!(found.as_deref(), expected, "{sql}");
+    }
+    let admin = login("admin", "Open Sesame 1").unwrap();
+    runtime.block_on(admin.batch_execute("GRANT SELECT ON t TO ann")).unwrap();
+    runtime.block_on(ann.batch_execute("SELECT * FROM t")).unwrap();
+}
+
+#[test]
 fn version_and_help() {
     let version = Command::new(harness::BINARY).arg("--version").output().unwrap();
     let expected = format!("tidegate {}", env!("CARGO_PKG_VERSION"));

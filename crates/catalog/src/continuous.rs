@@ -13,6 +13,9 @@ pub struct ContinuousQuery {
     pub name: String,
     /// Counts its changes.
     pub revision: u64,
+    /// Who made it: it runs with their rights.
+    #[serde(default = "crate::object::admin")]
+    pub owner: Oid,
     /// When it was made, in milliseconds of the Unix epoch.
     pub created_ms: i64,
     /// What was asked.
@@ -165,7 +168,8 @@ mod tests {
         let state: ContinuousState = serde_json::from_str(r#"{"cursor":{}}"#).unwrap();
         assert_eq!(state, ContinuousState::default());
         let spec = ContinuousSpec { kept: Some(8), ..spec };
-        let mut query = ContinuousQuery { oid: 9, name: "v".into(), revision: 1, created_ms: 0, spec, state };
+        let mut query =
+            ContinuousQuery { oid: 9, name: "v".into(), revision: 1, owner: 10, created_ms: 0, spec, state };
         assert_eq!([1, 7, 8].map(|table| query.owns(table)), [false, true, true]);
         query.spec.view = false;
         assert!(!query.owns(7));

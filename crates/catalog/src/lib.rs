@@ -10,6 +10,7 @@
 //! 4. Every few seconds the entries that changed are written to the key-value store with the position they stand for.
 //! 5. On start that is read, and the frames after it are replayed; the tails of streams and tables come from the log alone.
 
+mod access;
 mod batch;
 mod catalog;
 mod change;
@@ -39,6 +40,9 @@ mod table_spec;
 mod transaction;
 mod types;
 
+pub use access::{
+    AccessItem, AccessList, DATABASE_OID, EVERYBODY, Guarded, Membership, Rights, granted, handed_over, revoked,
+};
 pub use batch::{
     ArrayChild, AttemptMark, ComputeEnvironment, ContainerSpec, Dependency, Job, JobAttempt, JobDefinition, JobQueue,
     JobSpec, JobState, JobStatus, Mount, ProcessMark, Retry, RetryRule, Runner, Ulimit,

@@ -3,6 +3,7 @@
 //! Objects are immutable values. A change replaces an object by one with the next `revision`; a writer that saw an older
 //! revision loses with 40001.
 
+use crate::access::{AccessList, Membership};
 use crate::batch::{ComputeEnvironment, Job, JobDefinition, JobQueue};
 use crate::continuous::ContinuousQuery;
 use crate::copy_job::{CopiedObject, CopyJob};
@@ -62,6 +63,17 @@ pub enum Object {
     CopiedObject(CopiedObject),
     /// An UNLOAD that is writing.
     UnloadAttempt(UnloadAttempt),
+    /// Who may do what with an object.
+    AccessList(AccessList),
+}
+
+/// Who owns what was made before there were owners.
+pub(crate) fn admin() -> Oid {
+    ADMIN
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A namespace of relations.
@@ -73,6 +85,9 @@ pub struct Schema {
     pub name: String,
     /// Counts its changes.
     pub revision: u64,
+    /// The user who made it.
+    #[serde(default = "admin")]
+    pub owner: Oid,
     /// Of an external schema: where its relations are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SchemaSource>,
@@ -286,9 +301,15 @@ pub struct User {
     pub revision: u64,
     /// May do everything.
     pub superuser: bool,
+    /// May log in; a role without it is for others to be members of.
+    #[serde(default = "yes")]
+    pub login: bool,
     /// The password; None cannot log in where a password is asked for.
     #[serde(default)]
     pub password: Option<String>,
+    /// The roles whose rights it has.
+    #[serde(default)]
+    pub member_of: Vec<Membership>,
 }
 
 impl fmt::Debug for User {
@@ -323,6 +344,9 @@ pub struct Delivery {
     pub name: String,
     /// Counts its changes.
     pub revision: u64,
+    /// Who made it: it runs with their rights.
+    #[serde(default = "admin")]
+    pub owner: Oid,
     /// When it was made, in milliseconds of the Unix epoch.
     pub created_ms: i64,
     /// What was asked.
@@ -463,6 +487,8 @@ pub enum Space {
     CopiedObject(Oid),
     /// UNLOADs that are writing.
     UnloadAttempt,
+    /// The one list of an object.
+    AccessList(Oid),
 }
 
 macro_rules! each_object {
@@ -484,6 +510,7 @@ macro_rules! each_object {
             Object::CopyJob($o) => $body,
             Object::CopiedObject($o) => $body,
             Object::UnloadAttempt($o) => $body,
+            Object::AccessList($o) => $body,
         }
     };
 }
@@ -523,6 +550,7 @@ impl Object {
             Object::CopyJob(_) => Space::CopyJob,
             Object::CopiedObject(o) => Space::CopiedObject(o.job),
             Object::UnloadAttempt(_) => Space::UnloadAttempt,
+            Object::AccessList(o) => Space::AccessList(o.object),
         }
     }
 
@@ -545,6 +573,7 @@ impl Object {
             Object::CopyJob(_) => "COPY job",
             Object::CopiedObject(_) => "loaded object",
             Object::UnloadAttempt(_) => "unload",
+            Object::AccessList(_) => "access list",
         }
     }
 }

@@ -101,7 +101,7 @@ mod tests {
     const TABLE: Oid = 20_001;
 
     fn schema(quota_mb: Option<u64>, revision: u64) -> Change {
-        let schema = Schema { oid: SCHEMA, name: "s".into(), revision, source: None, quota_mb };
+        let schema = Schema { oid: SCHEMA, name: "s".into(), revision, owner: ADMIN, source: None, quota_mb };
         Change::Put(Arc::new(Object::Schema(schema)))
     }
 
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn shares_are_of_megabytes() {
-        let schema = Schema { oid: 1, name: "s".into(), revision: 1, source: None, quota_mb: Some(2) };
+        let schema = Schema { oid: 1, name: "s".into(), revision: 1, owner: ADMIN, source: None, quota_mb: Some(2) };
         let cases = [(0, 0, 0.0, false), (1, 1, 0.0, false), (1 << 20, 1, 50.0, false), (2 << 20, 2, 100.0, false)];
         for (bytes, megabytes, percent, over) in cases.into_iter().chain([((2 << 20) + 1, 3, 100.0, true)]) {
             let used = QuotaUse { schema: schema.clone(), quota_mb: 2, bytes };

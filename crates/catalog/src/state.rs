@@ -68,11 +68,20 @@ impl State {
                 oid,
                 name: name.into(),
                 revision: 1,
+                owner: ADMIN,
                 source: None,
                 quota_mb: None,
             })));
         }
-        let admin = User { oid: ADMIN, name: "admin".into(), revision: 1, superuser: true, password: None };
+        let admin = User {
+            oid: ADMIN,
+            name: "admin".into(),
+            revision: 1,
+            superuser: true,
+            login: true,
+            password: None,
+            member_of: Vec::new(),
+        };
         state.put(Arc::new(Object::User(admin)));
         state
     }
@@ -448,9 +457,9 @@ impl State {
         }
     }
 
-    /// What goes with an object: the readers of a stream, what a COPY job has loaded.
+    /// What goes with an object: its access list, the readers of a stream, what a COPY job has loaded.
     pub(crate) fn owned_by(&self, oid: Oid) -> impl Iterator<Item = &Arc<Object>> {
-        let spaces = [Space::Consumer(oid), Space::CopiedObject(oid)];
+        let spaces = [Space::AccessList(oid), Space::Consumer(oid), Space::CopiedObject(oid)];
         let of = move |space: Space| {
             let named = self.names.range((space.clone(), String::new())..);
             named.take_while(move |((found, _), _)| *found == space).map(|(_, oid)| *oid)

@@ -16,11 +16,13 @@ use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate_catalog::{Catalog, Change, ContinuousQuery, Oid, Relation, Rounds, State, Turn, Turns, Window};
+use tidegate_catalog::{
+    Catalog, Change, ContinuousQuery, Guarded, Oid, Relation, Rights, Rounds, State, Turn, Turns, Window,
+};
 use tidegate_core::{Error, Kind, Result, Settings};
 use tidegate_parser::ast;
 use tidegate_query::conform::{Source, conform};
-use tidegate_query::{Engine, Planner, Scope, StandIn, TableSink, from_datafusion, insert};
+use tidegate_query::{Engine, Need, Planner, Scope, StandIn, TableSink, from_datafusion, insert};
 use tidegate_storage::fault;
 use tidegate_stream::backlog::{self, Range};
 use tidegate_stream::find_stream;
@@ -282,7 +284,7 @@ impl Continuous {
     }
 
     pub(crate) fn scope(&self, state: &Arc<State>, query: &ContinuousQuery) -> Scope {
-        let own = self.0.engine.system_scope(Arc::clone(state));
+        let own = self.0.engine.scope_of(Arc::clone(state), query.owner);
         Scope { search_path: query.spec.search_path.clone(), ..own }
     }
 
@@ -383,6 +385,9 @@ impl Continuous {
         target: &Relation,
         mut rows: SendableRecordBatchStream,
     ) -> Result<(u64, Vec<Change>)> {
+        if !query.spec.view {
+            scope.require(&Guarded::Relation(target), Need::All(Rights::INSERT))?;
+        }
         let target = tidegate_query::stream_sql::insertable(target);
         let width = rows.schema().fields().len();
         let columns = match query.spec.columns.as_slice() {

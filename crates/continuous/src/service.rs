@@ -8,14 +8,14 @@ use async_trait::async_trait;
 use datafusion::common::ScalarValue;
 use std::collections::BTreeMap;
 use tidegate_catalog::{
-    Change, ContinuousQuery, ContinuousSpec, ContinuousState, Oid, Relation, RelationKind, Space, State,
+    Change, ContinuousQuery, ContinuousSpec, ContinuousState, Oid, Relation, RelationKind, Rights, Space, State,
 };
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::ObjectName;
 use tidegate_parser::{
     AlterMaterializedView, AlterPump, CreateMaterializedView, CreatePump, DropContinuous, Statement, name_parts,
 };
-use tidegate_query::{Notice, Outcome, Service, SystemTable, Work, ddl, insert};
+use tidegate_query::{Need, Notice, Outcome, Service, SystemTable, Work, ddl, insert};
 
 /// Continuous queries of a server, each of which takes a turn whenever records come.
 const QUERIES_MAX: usize = 1000;
@@ -73,7 +73,8 @@ fn made(work: &Work<'_>, name: String, spec: ContinuousSpec) -> Result<Continuou
     let oid = work.engine().catalog().next_oid()?;
     // From the oldest record that is kept, as deliveries do.
     let state = ContinuousState { cursor: BTreeMap::new(), ..ContinuousState::default() };
-    Ok(ContinuousQuery { oid, name, revision: 1, created_ms: work.engine().clock().now_ms(), spec, state })
+    let (owner, created_ms) = (work.user_oid(), work.engine().clock().now_ms());
+    Ok(ContinuousQuery { oid, name, revision: 1, owner, created_ms, spec, state })
 }
 
 async fn create_view(work: &mut Work<'_>, create: &CreateMaterializedView) -> Result<()> {
@@ -89,7 +90,7 @@ async fn create_view(work: &mut Work<'_>, create: &CreateMaterializedView) -> Re
     let checked = spec::check(&scope, &what, &create.query).await?;
     let table = format!("CREATE TABLE {} AS SELECT * FROM ({}) AS made WHERE false", create.name, create.query);
     work.perform(&table).await?;
-    let target = work.relation(&create.name)?;
+    let target = work.relation(&create.name, Need::Owner)?;
     let spec = ContinuousSpec {
         view: true,
         auto: create.auto_refresh,
@@ -122,13 +123,13 @@ async fn create_over_tables(
     let (target, kept, kept_of) = match &checked.shape {
         Shape::Partials(partials) => {
             work.perform(&format!("{create_as} SELECT * FROM ({query}) AS made WHERE false")).await?;
-            let target = work.relation(name)?;
+            let target = work.relation(name, Need::Owner)?;
             let kept = kept::create(work, &target, partials).await?;
             (target, Some(kept.oid), partials.told())
         }
         _ => {
             work.perform(&format!("{create_as} {query}")).await?;
-            (work.relation(name)?, None, String::new())
+            (work.relation(name, Need::Owner)?, None, String::new())
         }
     };
     let spec = ContinuousSpec {
@@ -172,7 +173,7 @@ async fn create_pump(work: &mut Work<'_>, create: &CreatePump) -> Result<()> {
         }
         return Err(Error::new(Kind::DuplicateObject, format!("pump \"{}\" already exists", create.name)));
     }
-    let target = work.relation(&create.target)?;
+    let target = work.relation(&create.target, Need::All(Rights::INSERT))?;
     // 42809 for what takes no rows.
     work.sink(&target)?.abort().await;
     let scope = work.scope.lasting();
@@ -217,9 +218,16 @@ fn pump<'a>(state: &'a State, name: &str) -> Result<&'a ContinuousQuery> {
     state.named::<ContinuousQuery>(name).filter(|query| !query.spec.view).ok_or_else(missing)
 }
 
+/// The same for its owner; 42501.
+fn own_pump<'a>(work: &'a Work<'_>, name: &str) -> Result<&'a ContinuousQuery> {
+    let found = pump(work.state(), name)?;
+    work.require_ownership("pump", name, found.owner)?;
+    Ok(found)
+}
+
 async fn alter_pump(work: &mut Work<'_>, alter: &AlterPump) -> Result<()> {
     let changes = |work: &Work<'_>| {
-        let step = stopped(pump(work.state(), &alter.name)?, !alter.start);
+        let step = stopped(own_pump(work, &alter.name)?, !alter.start);
         Ok(step.map(Change::put).into_iter().collect())
     };
     work.change(&format!("pump \"{}\"", alter.name), changes).await
@@ -227,7 +235,7 @@ async fn alter_pump(work: &mut Work<'_>, alter: &AlterPump) -> Result<()> {
 
 async fn drop_pump(work: &mut Work<'_>, drop: &DropContinuous) -> Result<()> {
     let name = name_parts(&drop.name).pop().unwrap_or_default();
-    let changes = |work: &Work<'_>| pump(work.state(), &name).map(|query| vec![dropped(query)]);
+    let changes = |work: &Work<'_>| own_pump(work, &name).map(|query| vec![dropped(query)]);
     match work.change(&format!("pump \"{name}\""), changes).await {
         Err(error) if drop.if_exists && error.kind() == Kind::UndefinedObject => {
             work.notice(format!("pump \"{name}\" does not exist, skipping"));
@@ -243,7 +251,7 @@ fn dropped(query: &ContinuousQuery) -> Change {
 
 /// The materialized view of a name, and its table. 42P01, or 42809 for another relation.
 fn view_of(work: &Work<'_>, name: &ObjectName) -> Result<(ContinuousQuery, Relation)> {
-    let relation = work.relation(name)?;
+    let relation = work.relation(name, Need::Owner)?;
     match of_table(work.state(), relation.oid) {
         Some(query) if matches!(relation.kind, RelationKind::Table(_)) => Ok((query.clone(), relation)),
         _ => Err(Error::new(Kind::WrongObjectType, format!("\"{}\" is not a materialized view", relation.name))),

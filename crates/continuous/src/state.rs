@@ -118,6 +118,7 @@ mod tests {
             oid: 3,
             name: "v".into(),
             revision: 1,
+            owner: 10,
             created_ms: 0,
             spec,
             state: ContinuousState::default(),

@@ -104,6 +104,10 @@ pub enum Kind {
     InvalidAuthorization,
     /// 42501: not allowed.
     InsufficientPrivilege,
+    /// 0LP01: what cannot be granted, or not to this role.
+    InvalidGrant,
+    /// 2BP01: others were granted what would be revoked.
+    DependentPrivileges,
     /// 08P01: the client broke the protocol.
     Protocol,
     /// 26000: no such prepared statement.
@@ -175,6 +179,8 @@ impl Kind {
             Kind::InvalidPassword => "28P01",
             Kind::InvalidAuthorization => "28000",
             Kind::InsufficientPrivilege => "42501",
+            Kind::InvalidGrant => "0LP01",
+            Kind::DependentPrivileges => "2BP01",
             Kind::Protocol => "08P01",
             Kind::UndefinedStatement => "26000",
             Kind::UndefinedCursor => "34000",

@@ -149,7 +149,7 @@ impl Deliveries {
                     return Ok(());
                 }
                 fault::point("delivery.write")?;
-                let (count, changes) = rows::write(&self.0.engine, &state, &delivery.spec, *table, &range).await?;
+                let (count, changes) = rows::write(&self.0.engine, &state, delivery, *table, &range).await?;
                 (range, count, changes)
             }
             DeliveryTarget::Objects(prefix) => {

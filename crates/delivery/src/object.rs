@@ -41,7 +41,7 @@ fn format(spec: &DeliverySpec) -> FileFormat {
 
 /// Writes an attempt's object and gives the number of its rows. A query that lets nothing through makes no object.
 pub async fn write(engine: &Engine, state: &Arc<State>, delivery: &Delivery, attempt: &DeliveryAttempt) -> Result<u64> {
-    let rows = query::rows(engine, state, &delivery.spec, &attempt.range).await?;
+    let rows = query::rows(engine, state, delivery, &attempt.range).await?;
     let named = delivery.spec.options.get("credential").map(String::as_str);
     let access = access(state, engine, &attempt.object, named)?;
     let place = engine.stores().resolve(&attempt.object, &access)?;

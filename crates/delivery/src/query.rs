@@ -5,7 +5,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use tidegate_catalog::{DeliverySpec, DeliveryTarget, State};
+use tidegate_catalog::{Delivery, DeliverySpec, DeliveryTarget, State};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{ast, name_parts, quoted};
 use tidegate_query::{Consumed, Engine, Planner, Scope, shown_schema};
@@ -78,16 +78,17 @@ pub async fn schema(scope: &Scope, spec: &DeliverySpec) -> Result<SchemaRef> {
 pub async fn rows(
     engine: &Engine,
     state: &Arc<State>,
-    spec: &DeliverySpec,
+    delivery: &Delivery,
     range: &Range,
 ) -> Result<SendableRecordBatchStream> {
+    let spec = &delivery.spec;
     // Shards that are not in the range give nothing.
     let part = |end: fn(&(u64, u64)) -> u64| -> Arc<BTreeMap<u32, u64>> {
         let shards = state.shards(spec.source).map(|shard| shard.spec.number);
         Arc::new(shards.map(|shard| (shard, range.get(&shard).map_or(0, end))).collect())
     };
     let consumed = Consumed { stream: spec.source, from: part(|range| range.0), upto: Some(part(|range| range.1)) };
-    let own = engine.system_scope(Arc::clone(state));
+    let own = engine.scope_of(Arc::clone(state), delivery.owner);
     let search_path = if spec.search_path.is_empty() { own.search_path.clone() } else { spec.search_path.clone() };
     let scope = Scope { consumed: Some(consumed), search_path, ..own };
     let query = ast::Statement::Query(tidegate_parser::parse_query(&text(state, spec)?)?);

@@ -6,11 +6,11 @@ use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
 use futures::TryStreamExt;
 use std::sync::Arc;
-use tidegate_catalog::{Change, DeliverySpec, Oid, Relation, State};
+use tidegate_catalog::{Change, Delivery, Guarded, Oid, Relation, Rights, State};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_query::conform::{Source, conform};
 use tidegate_query::insert::{column_index, sources};
-use tidegate_query::{Engine, Scope, TableSink, from_datafusion, sink_of};
+use tidegate_query::{Engine, Need, Scope, TableSink, from_datafusion, sink_of};
 use tidegate_stream::backlog::Range;
 
 /// For each column of the table, where its values come from: the query's column of that name, or its default. 42703 for
@@ -41,14 +41,16 @@ fn check(table: &Relation, schema: &SchemaRef, sources: &[Source]) -> Result<()>
 pub async fn write(
     engine: &Engine,
     state: &Arc<State>,
-    spec: &DeliverySpec,
+    delivery: &Delivery,
     table: Oid,
     range: &Range,
 ) -> Result<(u64, Vec<Change>)> {
     let missing = || Error::new(Kind::UndefinedTable, "the table has been dropped");
     let table = state.relation(table).ok_or_else(missing)?;
-    let mut rows = query::rows(engine, state, spec, range).await?;
-    let sources = fit(&engine.system_scope(Arc::clone(state)), table, &rows.schema()).await?;
+    let scope = engine.scope_of(Arc::clone(state), delivery.owner);
+    scope.require(&Guarded::Relation(table), Need::All(Rights::INSERT))?;
+    let mut rows = query::rows(engine, state, delivery, range).await?;
+    let sources = fit(&scope, table, &rows.schema()).await?;
     let mut sink = sink(engine, state, table)?;
     let mut count = 0;
     let written: Result<()> = async {

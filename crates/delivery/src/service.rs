@@ -34,7 +34,7 @@ impl Service for DeliveryService {
             Statement::ResumeDelivery(name) => set_paused(work, name, false).await?,
             Statement::FlushDelivery(name) => {
                 refuse_in_block(work)?;
-                let oid = find(&self.deliveries.catalog().state(), &bare(name))?.oid;
+                let oid = own(work, &bare(name))?.oid;
                 self.deliveries.flush(oid).await?;
                 work.see_newest();
                 "FLUSH DELIVERY STREAM"
@@ -57,6 +57,13 @@ fn bare(name: &ObjectName) -> String {
 fn find<'a>(state: &'a State, name: &str) -> Result<&'a Delivery> {
     let missing = || Error::new(Kind::UndefinedObject, format!("delivery stream \"{name}\" does not exist"));
     state.named::<Delivery>(name).ok_or_else(missing)
+}
+
+/// The same for its owner; 42501.
+fn own<'a>(work: &'a Work<'_>, name: &str) -> Result<&'a Delivery> {
+    let found = find(work.state(), name)?;
+    work.require_ownership("delivery stream", name, found.owner)?;
+    Ok(found)
 }
 
 /// FLUSH waits for what others see, and what this transaction has put into the stream they do not.
@@ -84,7 +91,8 @@ async fn create(work: &mut Work<'_>, create: &CreateDelivery) -> Result<&'static
     let oid = work.engine().catalog().next_oid()?;
     let created_ms = work.engine().clock().now_ms();
     // From the oldest record that is kept: a Firehose on a stream starts at TRIM_HORIZON.
-    let delivery = Delivery { oid, name, revision: 1, created_ms, spec, state: DeliveryState::default() };
+    let owner = work.user_oid();
+    let delivery = Delivery { oid, name, revision: 1, owner, created_ms, spec, state: DeliveryState::default() };
     work.push(vec![Change::put(delivery)])?;
     Ok("CREATE DELIVERY STREAM")
 }
@@ -95,7 +103,7 @@ async fn change(
     name: &str,
     change: impl Fn(&Work<'_>, &Delivery) -> Result<Option<Change>>,
 ) -> Result<()> {
-    let changes = |work: &Work<'_>| Ok(change(work, find(work.state(), name)?)?.into_iter().collect());
+    let changes = |work: &Work<'_>| Ok(change(work, own(work, name)?)?.into_iter().collect());
     work.change(&format!("delivery stream \"{name}\""), changes).await
 }
 

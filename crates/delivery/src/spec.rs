@@ -4,10 +4,10 @@ use crate::prefix::Prefix;
 use crate::{query, rows};
 use arrow::datatypes::SchemaRef;
 use std::collections::BTreeMap;
-use tidegate_catalog::{Credential, DeliverySpec, DeliveryTarget, Relation, RelationKind};
+use tidegate_catalog::{Credential, DeliverySpec, DeliveryTarget, Relation, RelationKind, Rights};
 use tidegate_core::{Error, Kind, Result, millis};
 use tidegate_parser::{CreateDelivery, Options, Target};
-use tidegate_query::{Work, undefined_credential};
+use tidegate_query::{Need, Work, check_outside, undefined_credential};
 use tidegate_storage::S3Access;
 
 /// Firehose's own default: 5 MiB.
@@ -39,7 +39,7 @@ pub async fn of(work: &Work<'_>, create: &CreateDelivery) -> Result<DeliverySpec
         return Err(Error::new(Kind::Unsupported, "a delivery stream without FROM is not supported")
             .hint("Name a stream: FROM s."));
     };
-    let source = work.relation(from)?;
+    let source = work.relation(from, Need::All(Rights::SELECT))?;
     if !matches!(source.kind, RelationKind::Stream(_)) {
         return Err(wrong_kind(&source, "a stream"));
     }
@@ -63,9 +63,13 @@ pub async fn of(work: &Work<'_>, create: &CreateDelivery) -> Result<DeliverySpec
 /// Puts options over a spec.
 pub fn apply(work: &Work<'_>, spec: &mut DeliverySpec, options: Options, statement: &str) -> Result<()> {
     read_options(spec, options, statement)?;
-    match spec.options.get("credential") {
-        Some(name) if work.state().named::<Credential>(name).is_none() => Err(undefined_credential(name)),
-        _ => Ok(()),
+    let credential = spec.options.get("credential").map(String::as_str);
+    if let Some(name) = credential.filter(|name| work.state().named::<Credential>(name).is_none()) {
+        return Err(undefined_credential(name));
+    }
+    match &spec.target {
+        DeliveryTarget::Objects(url) => check_outside(&work.scope, url, credential),
+        DeliveryTarget::Table(_) => Ok(()),
     }
 }
 
@@ -126,7 +130,7 @@ fn wrong_kind(relation: &Relation, wanted: &str) -> Error {
 fn target(work: &Work<'_>, target: &Target) -> Result<DeliveryTarget> {
     let other = match target {
         Target::Table(name) => {
-            let relation = work.relation(name)?;
+            let relation = work.relation(name, Need::All(Rights::INSERT))?;
             return match relation.kind {
                 RelationKind::Table(_) => Ok(DeliveryTarget::Table(relation.oid)),
                 _ => Err(wrong_kind(&relation, "a table")),
@@ -136,7 +140,6 @@ fn target(work: &Work<'_>, target: &Target) -> Result<DeliveryTarget> {
             // Any moment shows what is wrong with it.
             let sample = Prefix::parse(url)?.expand(0, work.engine().rng());
             work.engine().stores().resolve(&format!("{sample}x"), &S3Access::default())?;
-            tidegate_query::check_files(&work.scope, url)?;
             return Ok(DeliveryTarget::Objects(url.clone()));
         }
         Target::Stream(name) => format!("STREAM {name}"),

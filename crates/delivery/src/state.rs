@@ -94,7 +94,15 @@ mod tests {
             buffer_interval_ms: 1000,
             options: BTreeMap::new(),
         };
-        Delivery { oid: 20_001, name: "d".into(), revision: 1, created_ms: 0, spec, state: DeliveryState::default() }
+        Delivery {
+            oid: 20_001,
+            name: "d".into(),
+            revision: 1,
+            owner: 10,
+            created_ms: 0,
+            spec,
+            state: DeliveryState::default(),
+        }
     }
 
     fn attempt() -> DeliveryAttempt {

@@ -3,17 +3,18 @@
 use crate::location::Location;
 use crate::{format, inferred};
 use std::sync::Arc;
-use tidegate_catalog::{Change, Column, ExternalSpec, Object, RelationKind};
+use tidegate_catalog::{Change, Column, ExternalSpec, Object, RelationKind, Rights};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{AddPartitions, CreateExternalTable, Partition, fold, name_parts};
 use tidegate_query::formats::{FILE_COLUMNS, FileFormat};
 use tidegate_query::sql_type::{columns, distinct};
-use tidegate_query::{Planner, Work, check_files, ddl};
+use tidegate_query::{Need, Planner, Work, check_outside, ddl};
 
 /// CREATE EXTERNAL TABLE.
 pub async fn create(work: &mut Work<'_>, create: &CreateExternalTable) -> Result<&'static str> {
-    check_files(&work.scope, &create.location)?;
     let told = format::told(create)?;
+    let credential = told.properties.get("credential").map(String::as_str);
+    check_outside(&work.scope, &create.location, credential)?;
     let spec = ExternalSpec {
         location: create.location.clone(),
         format: told.format,
@@ -81,7 +82,7 @@ fn check_names(columns: &[Column]) -> Result<()> {
 
 /// ALTER TABLE … ADD PARTITION: folders are found by their names, so there is nothing to add where that is their place.
 pub fn add_partitions(work: &mut Work<'_>, add: &AddPartitions) -> Result<&'static str> {
-    let relation = work.relation(&add.table)?;
+    let relation = work.relation(&add.table, Need::OwnerOr(Rights::ALTER))?;
     let RelationKind::External(spec) = &relation.kind else {
         let message = format!("\"{}\" is not an external table", relation.name);
         return Err(Error::new(Kind::WrongObjectType, message));

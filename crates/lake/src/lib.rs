@@ -1,7 +1,7 @@
 //! The lake: files that lie where they are, as tables.
 //!
 //! Owns external tables, paths in quotes at a table's place, the credentials by which both are reached, and the
-//! statements about users and settings that come with them. Refuses to write: rows of an external table are changed by
+//! statements about settings. Refuses to write: rows of an external table are changed by
 //! whoever makes its files.
 //!
 //! 1. CREATE EXTERNAL TABLE reads its clauses as properties with Hive's names, and infers columns that are left out.
@@ -21,7 +21,6 @@ mod path;
 mod refuse;
 mod setting;
 mod table;
-mod user;
 
 pub use setting::restore_settings;
 
@@ -61,9 +60,6 @@ impl Service for LakeService {
             Statement::AddPartitions(add) => ddl::add_partitions(work, add)?,
             Statement::CreateCredential(create) => credential::create(work, create)?,
             Statement::DropCredential(drop) => credential::drop(work, drop)?,
-            Statement::CreateUser(create) => user::create(work, create)?,
-            Statement::AlterUser(alter) => user::alter(work, alter)?,
-            Statement::DropUser(drop) => user::drop(work, drop)?,
             Statement::AlterSystem(alter) => setting::alter(work, alter)?,
             Statement::Sql(sql) => {
                 refuse::changes(work, sql)?;

@@ -7,11 +7,11 @@ use object_store::ObjectMeta;
 use tidegate_core::{Error, Kind, Result};
 use tidegate_query::formats::FileFormat;
 use tidegate_query::sql_type::distinct;
-use tidegate_query::{Planner, Scope, check_files};
+use tidegate_query::{Planner, Scope, check_outside};
 
 /// The table of the files at a URL as they are now.
 pub async fn table(scope: &Scope, url: &str) -> Result<FilesTable> {
-    check_files(scope, url)?;
+    check_outside(scope, url, None)?;
     let location = Location::open(scope, url, None)?;
     let files = location.list().await?;
     if files.is_empty() {

@@ -186,7 +186,6 @@ mod tests {
             "ALTER TABLE t ADD COLUMN a int DEFAULT 7 ENCODE az64",
             "ALTER TABLE t DROP COLUMN a CASCADE",
             "ALTER TABLE t RENAME COLUMN a TO b",
-            "ALTER TABLE t OWNER TO u",
         ] {
             assert!(matches!(one(sql), Statement::Sql(_)), "{sql}");
         }

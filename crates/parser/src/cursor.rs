@@ -42,6 +42,16 @@ impl<'a> Cursor<'a> {
         &self.parser.peek_token_ref().token
     }
 
+    /// The token so many behind the one ahead.
+    pub fn peek_nth(&self, n: usize) -> &Token {
+        &self.parser.peek_nth_token_ref(n).token
+    }
+
+    /// The token behind the one ahead.
+    pub fn peek_after(&self) -> &Token {
+        self.peek_nth(1)
+    }
+
     /// Moves past the token ahead.
     pub fn skip(&mut self) {
         self.parser.advance_token();

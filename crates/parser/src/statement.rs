@@ -19,7 +19,9 @@ use crate::delivery::{self, AlterDelivery, CreateDelivery, DropDelivery};
 use crate::depth;
 use crate::external_schema::CreateExternalSchema;
 use crate::external_table::{AddPartitions, CreateExternalTable};
+use crate::grant::Grant;
 use crate::move_cursor::Move;
+use crate::owner::AlterOwner;
 use crate::partiql;
 use crate::piece::Piece;
 use crate::rewrite;
@@ -30,7 +32,7 @@ use crate::stream::{AlterStream, CreateStream, DropStream};
 use crate::system::AlterSystem;
 use crate::unload::Unload;
 use crate::upkeep::{self, Analyze, Vacuum};
-use crate::user::{AlterUser, CreateUser, DropUser};
+use crate::user::{self, AlterUser, CreateUser, DropUser};
 use crate::window;
 
 /// One statement.
@@ -128,6 +130,10 @@ pub enum Statement {
     AlterUser(AlterUser),
     /// DROP USER and DROP ROLE.
     DropUser(DropUser),
+    /// GRANT and REVOKE.
+    Grant(Grant),
+    /// ALTER … OWNER TO.
+    AlterOwner(AlterOwner),
 }
 
 /// Parses what follows the first words of a statement.
@@ -187,6 +193,12 @@ const HEADS: &[(&[&str], Rule)] = &[
     (&["ALTER", "ROLE"], AlterUser::parse),
     (&["DROP", "USER"], DropUser::parse),
     (&["DROP", "ROLE"], DropUser::parse),
+    (&["CREATE", "GROUP"], CreateUser::parse_group),
+    (&["ALTER", "GROUP"], Grant::parse_group),
+    (&["DROP", "GROUP"], DropUser::parse),
+    (&["GRANT"], Grant::parse_grant),
+    (&["REVOKE"], Grant::parse_revoke),
+    (&["RESET", "SESSION", "AUTHORIZATION"], user::reset_authorization),
 ];
 
 /// Statements that are understood and refused.
@@ -265,6 +277,9 @@ pub fn parse_query(sql: &str) -> Result<Box<ast::Query>> {
 }
 
 fn statement(cursor: &mut Cursor) -> Result<Statement> {
+    if let Some(owner) = AlterOwner::parse(cursor)? {
+        return Ok(owner);
+    }
     if let Some((_, rule)) = HEADS.iter().find(|(words, _)| cursor.accept(words)) {
         return rule(cursor);
     }

@@ -4,6 +4,7 @@ use sqlparser::ast;
 
 use crate::copy::CopyDirection;
 use crate::dml::written;
+use crate::grant::Granted;
 use crate::statement::Statement;
 
 impl Statement {
@@ -57,6 +58,13 @@ impl Statement {
             Statement::CreateUser(_) => "CREATE ROLE",
             Statement::AlterUser(_) => "ALTER ROLE",
             Statement::DropUser(_) => "DROP ROLE",
+            Statement::Grant(grant) => match (&grant.what, grant.revokes) {
+                (Granted::Rights(..), false) => "GRANT",
+                (Granted::Rights(..), true) => "REVOKE",
+                (Granted::Roles(_), false) => "GRANT ROLE",
+                (Granted::Roles(_), true) => "REVOKE ROLE",
+            },
+            Statement::AlterOwner(_) => "ALTER",
         };
         tag.to_owned()
     }
@@ -128,8 +136,6 @@ fn sql_tag(statement: &ast::Statement) -> String {
         S::Fetch { .. } => "FETCH",
         S::Close { .. } => "CLOSE CURSOR",
         S::Comment { .. } => "COMMENT",
-        S::Grant(_) => "GRANT",
-        S::Revoke(_) => "REVOKE",
         S::LISTEN { .. } => "LISTEN",
         S::UNLISTEN { .. } => "UNLISTEN",
         S::NOTIFY { .. } => "NOTIFY",

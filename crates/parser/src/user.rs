@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sqlparser::ast::Ident;
+use sqlparser::ast::{self, Ident};
 use sqlparser::tokenizer::Token;
 use tidegate_core::Result;
 
@@ -18,6 +18,10 @@ pub struct UserOptions {
     pub superuser: Option<bool>,
     /// LOGIN or NOLOGIN.
     pub login: Option<bool>,
+    /// IN ROLE, IN GROUP: the roles that it becomes a member of.
+    pub in_roles: Vec<Ident>,
+    /// ROLE, USER: who become members of it.
+    pub members: Vec<Ident>,
     /// Clauses of Postgres that mean nothing here: each gives a NOTICE.
     pub no_ops: Vec<String>,
 }
@@ -28,6 +32,8 @@ impl fmt::Debug for UserOptions {
             .field("password", &self.password.as_ref().map(|_| "***"))
             .field("superuser", &self.superuser)
             .field("login", &self.login)
+            .field("in_roles", &self.in_roles)
+            .field("members", &self.members)
             .field("no_ops", &self.no_ops)
             .finish()
     }
@@ -51,6 +57,19 @@ impl UserOptions {
                 cursor.expect(&["PASSWORD"])?;
                 let none = cursor.accept(&["NULL"]) || cursor.accept(&["DISABLE"]);
                 self.password = Some(if none { None } else { Some(cursor.string()?) });
+                return Ok(());
+            }
+            "IN" => {
+                cursor.skip();
+                if !cursor.accept(&["ROLE"]) {
+                    cursor.expect(&["GROUP"])?;
+                }
+                self.in_roles = cursor.list(Cursor::ident)?;
+                return Ok(());
+            }
+            "ROLE" | "USER" => {
+                cursor.skip();
+                self.members = cursor.list(Cursor::ident)?;
                 return Ok(());
             }
             "SUPERUSER" | "CREATEUSER" => self.superuser = Some(true),
@@ -86,6 +105,11 @@ impl CreateUser {
         Self::rest(cursor, "CREATE ROLE", false)
     }
 
+    /// `CREATE GROUP g [WITH USER u, …]`: a role that nobody logs in as, as in Postgres.
+    pub(crate) fn parse_group(cursor: &mut Cursor) -> Result<Statement> {
+        Self::rest(cursor, "CREATE GROUP", false)
+    }
+
     fn rest(cursor: &mut Cursor, statement: &str, login: bool) -> Result<Statement> {
         let if_not_exists = cursor.if_not_exists();
         let name = cursor.ident()?;
@@ -93,6 +117,13 @@ impl CreateUser {
         options.login.get_or_insert(login);
         Ok(Statement::CreateUser(CreateUser { if_not_exists, name, options }))
     }
+}
+
+/// `RESET SESSION AUTHORIZATION`, which sqlparser knows as SET … DEFAULT only.
+pub(crate) fn reset_authorization(_: &mut Cursor) -> Result<Statement> {
+    let kind = ast::SetSessionAuthorizationParamKind::Default;
+    let set = ast::SetSessionAuthorizationParam { scope: ast::ContextModifier::Session, kind };
+    Ok(Statement::Sql(Box::new(ast::Statement::Set(ast::Set::SetSessionAuthorization(set)))))
 }
 
 /// `ALTER USER u PASSWORD 'p'`.

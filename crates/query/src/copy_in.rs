@@ -13,7 +13,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use tidegate_catalog::{Change, Relation};
 use tidegate_core::{Error, Kind, Result};
-use tidegate_parser::{Copy, CopyDirection, CopyFormat, CopyOptions, CopySubject};
+use tidegate_parser::{Copy, CopyDirection, CopyFormat, CopyOptions, CopySubject, name_parts};
 
 struct FromClient {
     relation: Relation,
@@ -32,8 +32,9 @@ pub async fn begin(work: &Work<'_>, copy: &Copy) -> Result<Outcome> {
     if copy.direction != CopyDirection::From {
         return Err(Error::new(Kind::Syntax, "COPY TO STDIN makes no sense").hint("Use COPY … FROM STDIN."));
     }
-    let relation = stream_sql::insertable(&work.relation(name)?);
-    let chosen = insert::chosen_idents(&relation, columns)?;
+    let relation = work.scope.relation(&name_parts(name))?.clone();
+    let chosen = insert::insertable_idents(&work.scope, &relation, columns)?;
+    let relation = stream_sql::insertable(&relation);
     let sources = insert::sources(&work.scope, &relation, &chosen).await?;
     let fields = chosen.iter().filter_map(|index| relation.columns.get(*index)).map(|column| column.field());
     let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));

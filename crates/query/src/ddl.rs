@@ -1,6 +1,6 @@
 //! DDL that relations of all kinds share: schemas, views, names, comments, credentials, users, settings.
 
-use crate::access::require_superuser;
+use crate::access::{self, Need, require_creation, require_superuser};
 use crate::insert;
 use crate::outcome::Outcome;
 use crate::scope::undefined_schema;
@@ -9,7 +9,7 @@ use crate::view;
 use crate::work::Work;
 use std::sync::Arc;
 use tidegate_catalog::{
-    Change, Column, ContinuousQuery, Delivery, HISTORY, Object, Relation, RelationKind, Schema, Space, User,
+    Change, Column, ContinuousQuery, Delivery, Guarded, HISTORY, Object, Relation, RelationKind, Rights, Schema, Space,
 };
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::{self, ObjectName, ObjectType};
@@ -42,7 +42,7 @@ pub async fn execute(work: &mut Work<'_>, statement: &ast::Statement) -> Result<
             comment,
             ..
         } => {
-            let relation = work.relation(object_name)?;
+            let relation = work.relation(object_name, Need::Owner)?;
             replace(work, relation, |relation| relation.comment = comment.clone())?;
             "COMMENT"
         }
@@ -66,6 +66,7 @@ fn comment_on_column(work: &mut Work<'_>, name: &ObjectName, comment: Option<Str
         return Err(Error::new(Kind::Syntax, "column name must be qualified"));
     };
     let relation = work.scope.relation(relation)?.clone();
+    work.scope.require(&Guarded::Relation(&relation), Need::Owner)?;
     let index = insert::column_index(&relation, column)?;
     replace(work, relation, |relation| {
         if let Some(column) = relation.columns.get_mut(index) {
@@ -97,8 +98,9 @@ pub fn new_relation(
         }
         return Err(Error::new(Kind::DuplicateTable, format!("relation \"{name}\" already exists")));
     }
+    require_creation(work, schema)?;
     let oid = work.engine().catalog().next_oid()?;
-    let owner = work.state().named::<User>(&work.scope.user).map_or(tidegate_catalog::ADMIN, |user| user.oid);
+    let owner = work.user_oid();
     let created_ms = work.engine().clock().now_ms();
     Ok(Some(Relation { oid, schema, name, revision: 1, columns, owner, comment: None, created_ms, kind: kind(oid)? }))
 }
@@ -114,8 +116,13 @@ pub fn create_schema(work: &mut Work<'_>, create: &CreateSchema) -> Result<Outco
         work.notice(format!("schema \"{name}\" already exists, skipping"));
         return Ok(Outcome::Done { tag: TAG.to_string() });
     }
+    work.scope.require(&Guarded::Database, Need::All(Rights::CREATE))?;
+    let owner = match &create.owner {
+        Some(owner) => access::owner_to_be(work, owner)?,
+        None => work.user_oid(),
+    };
     let oid = work.engine().catalog().next_oid()?;
-    work.push(vec![Change::put(Schema { oid, name, revision: 1, source: None, quota_mb: create.quota_mb })])?;
+    work.push(vec![Change::put(Schema { oid, name, revision: 1, owner, source: None, quota_mb: create.quota_mb })])?;
     Ok(Outcome::Done { tag: TAG.to_string() })
 }
 
@@ -141,6 +148,9 @@ fn drop_schemas(work: &mut Work<'_>, names: &[ObjectName], if_exists: bool, casc
             }
             return Err(undefined_schema(&name));
         };
+        if let Some(schema) = work.state().get::<Schema>(schema.oid()) {
+            work.scope.require(&Guarded::Schema(schema), Need::Owner)?;
+        }
         let inside: Vec<_> =
             work.state().relations().filter(|relation| relation.schema == schema.oid()).cloned().collect();
         let functions = work.state().functions().any(|function| function.schema == schema.oid());
@@ -161,6 +171,16 @@ fn drop_schemas(work: &mut Work<'_>, names: &[ObjectName], if_exists: bool, casc
     Ok("DROP SCHEMA")
 }
 
+/// The relation of a name, for who owns it or its schema, or was granted Redshift's DROP. 42P01, 42501.
+fn droppable(work: &Work<'_>, name: &ObjectName) -> Result<Relation> {
+    let relation = work.scope.relation(&name_parts(name))?;
+    let schema = work.state().get::<Schema>(relation.schema);
+    if !schema.is_some_and(|schema| work.scope.asker().owns(&Guarded::Schema(schema))) {
+        work.scope.require(&Guarded::Relation(relation), Need::OwnerOr(Rights::DROP))?;
+    }
+    Ok(relation.clone())
+}
+
 fn drop_relations(
     work: &mut Work<'_>,
     names: &[ObjectName],
@@ -170,7 +190,7 @@ fn drop_relations(
     tag: &'static str,
 ) -> Result<&'static str> {
     for name in names {
-        let relation = match work.relation(name) {
+        let relation = match droppable(work, name) {
             Ok(relation) => relation,
             Err(error) if if_exists && error.kind() == Kind::UndefinedTable => {
                 work.notice(format!("{noun} \"{name}\" does not exist, skipping"));
@@ -241,7 +261,7 @@ pub fn refuse_view(work: &Work<'_>, relation: &Relation) -> Result<()> {
 }
 
 fn alter_table(work: &mut Work<'_>, alter: &ast::AlterTable) -> Result<&'static str> {
-    let relation = work.relation(&alter.name)?;
+    let relation = work.relation(&alter.name, Need::OwnerOr(Rights::ALTER))?;
     refuse_view(work, &relation)?;
     for operation in &alter.operations {
         let relation =

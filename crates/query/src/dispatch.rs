@@ -4,7 +4,7 @@ use crate::outcome::Outcome;
 use crate::planner::Planner;
 use crate::scope::Scope;
 use crate::work::Work;
-use crate::{ddl, insert, table_arguments};
+use crate::{access, ddl, insert, table_arguments};
 use datafusion::common::ScalarValue;
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{CopySubject, Statement, ast, written};
@@ -28,6 +28,14 @@ pub(crate) async fn dispatch(work: &mut Work<'_>, statement: &Statement, values:
                 Some(outcome) => Ok(outcome),
                 None => Err(unsupported(&statement.command_tag())),
             },
+        },
+        Statement::CreateUser(_)
+        | Statement::AlterUser(_)
+        | Statement::DropUser(_)
+        | Statement::Grant(_)
+        | Statement::AlterOwner(_) => match access::execute(work, statement)? {
+            Some(outcome) => Ok(outcome),
+            None => Err(unsupported(&statement.command_tag())),
         },
         Statement::CreateSchema(create) => ddl::create_schema(work, create),
         Statement::AlterSchema(alter) => ddl::alter_schema(work, alter),

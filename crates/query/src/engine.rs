@@ -20,7 +20,7 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
-use tidegate_catalog::{Catalog, State, User};
+use tidegate_catalog::{Catalog, Oid, State, User};
 use tidegate_core::{Clock, Error, Kind, Result, Rng, Settings};
 use tidegate_storage::Stores;
 
@@ -157,6 +157,8 @@ impl Engine {
             state,
             search_path: vec!["public".to_string()],
             user: "admin".to_string(),
+            session_user: "admin".to_string(),
+            acting: None,
             pid: 0,
             timezone: "UTC".to_string(),
             partitions: 0,
@@ -175,6 +177,11 @@ impl Engine {
             last: Arc::default(),
             live: None,
         }
+    }
+
+    /// The same with the rights of a user: of who made what works by itself.
+    pub fn scope_of(&self, state: Arc<State>, owner: Oid) -> Scope {
+        Scope { acting: Some(owner), ..self.system_scope(state) }
     }
 
     /// What queries of all sessions share: memory, spill files, caches.
@@ -231,6 +238,11 @@ impl Engine {
         if database != DATABASE {
             return Err(Error::new(Kind::UndefinedDatabase, format!("database \"{database}\" does not exist"))
                 .hint(format!("This server has one database: {DATABASE}.")));
+        }
+        let state = self.0.catalog.state();
+        if state.named::<User>(user).is_some_and(|user| !user.login) {
+            let message = format!("role \"{user}\" is not permitted to log in");
+            return Err(Error::new(Kind::InvalidAuthorization, message));
         }
         let pid = self.0.next_pid.fetch_add(1, Ordering::Relaxed);
         let lent = self.0.passes.find(user).map(|(user, _)| user);

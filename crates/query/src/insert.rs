@@ -1,5 +1,6 @@
 //! INSERT: a query's rows, made to fit a relation, into whatever takes rows for it.
 
+use crate::access::returned;
 use crate::conform::{Source, conform};
 use crate::identity;
 use crate::outcome::{Outcome, RowsTag};
@@ -14,7 +15,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
-use tidegate_catalog::{Column, Relation, SqlType};
+use tidegate_catalog::{Column, Relation, Rights, SqlType};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{Written, ast, fold, name_parts};
 
@@ -42,6 +43,7 @@ pub async fn run(
     refuse_clauses(insert)?;
     let relation = stream_sql::insertable(&target(&work.scope, insert)?);
     let columns = chosen(&relation, &insert.columns)?;
+    work.scope.require_columns(&relation, Rights::INSERT, &columns)?;
     let planner = Planner::new(&work.scope)?;
     let (rows, given) = match &insert.source {
         Some(query) => {
@@ -63,6 +65,7 @@ pub async fn run(
 pub fn returning(scope: &Scope, insert: &ast::Insert) -> Result<Option<Returning>> {
     let Some(items) = &insert.returning else { return Ok(None) };
     let relation = stream_sql::insertable(&target(scope, insert)?);
+    scope.require_columns(&relation, Rights::SELECT, &returned(&relation, items))?;
     let table = insert.table_alias.as_ref().map_or_else(|| relation.name.clone(), |alias| fold(&alias.alias));
     Returning::new(items, &columns_of(&relation, &table)).map(Some)
 }
@@ -186,6 +189,13 @@ pub fn column_index(relation: &Relation, name: &str) -> Result<usize> {
         Error::new(Kind::UndefinedColumn, message)
     };
     relation.columns.iter().position(|column| column.name == name).ok_or_else(missing)
+}
+
+/// The columns that rows are given for, by their names; all where none is named. 42501 without INSERT on each of them.
+pub fn insertable_idents(scope: &Scope, relation: &Relation, names: &[ast::Ident]) -> Result<Vec<usize>> {
+    let chosen = chosen_idents(&stream_sql::insertable(relation), names)?;
+    scope.require_columns(relation, Rights::INSERT, &chosen)?;
+    Ok(chosen)
 }
 
 /// The indexes of identifiers among a relation's columns; of all where there are none.

@@ -68,7 +68,10 @@ mod variables;
 pub mod view;
 mod work;
 
-pub use access::{access, check_files, is_s3, require_superuser, undefined_credential};
+pub use access::{
+    Asker, Need, access, check_files, check_outside, denied, is_s3, mentioned, require_superuser, returned,
+    undefined_credential,
+};
 pub use call::Called;
 pub use chunk::{Bench, ChunkWork, Performed, PlanReader};
 pub use engine::{DATABASE, Engine, with_functions};

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use tidegate_catalog::{Oid, Relation, RelationKind};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::{self, LockTableMode, ObjectName, ObjectType};
-use tidegate_parser::{AlterTable, Statement, TableChange, changed, name_parts};
+use tidegate_parser::{AlterOwner, AlterTable, Owned, Statement, TableChange, changed, name_parts};
 
 /// The tables that a statement must have, by number: taken in that order by all, so that two statements cannot wait for
 /// each other. A name that is none is left to the statement itself.
@@ -45,6 +45,7 @@ fn names(statement: &Statement) -> Vec<&ObjectName> {
     let sql = match statement {
         Statement::Sql(sql) => sql.as_ref(),
         Statement::AlterTable(alter) => return altered(alter),
+        Statement::AlterOwner(AlterOwner { of: Owned::Relation(name), .. }) => return vec![name],
         _ => return Vec::new(),
     };
     match sql {

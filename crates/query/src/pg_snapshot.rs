@@ -3,6 +3,7 @@
 use crate::engine::DATABASE;
 use crate::pg::{PgColumn, PgConstraint, PgFunction, PgRelation, PgRole, PgSchema, PgSnapshot};
 use crate::scope::Scope;
+use std::sync::Arc;
 use tidegate_catalog::{
     ADMIN, Column, Constraint, ConstraintKind, Function, HISTORY, Object, Relation, RelationKind, SqlType, State, User,
     Volatility,
@@ -16,13 +17,16 @@ pub fn of(scope: &Scope) -> PgSnapshot {
         database: DATABASE.to_string(),
         user: scope.user.clone(),
         user_oid: state.named::<User>(&scope.user).map_or(ADMIN, |user| user.oid),
+        session_user: scope.session_user.clone(),
+        trusted: scope.engine.settings().get("auth") != "password",
+        state: Arc::clone(state),
         pid: scope.pid,
         last: scope.last.told(),
         search_path: scope.search_path.clone(),
         schemas: objects()
             .filter_map(|object| match object {
                 Object::Schema(schema) if schema.oid != HISTORY => {
-                    Some(PgSchema { oid: schema.oid, name: schema.name.clone(), owner: ADMIN })
+                    Some(PgSchema { oid: schema.oid, name: schema.name.clone(), owner: schema.owner })
                 }
                 _ => None,
             })
@@ -31,9 +35,12 @@ pub fn of(scope: &Scope) -> PgSnapshot {
         functions: state.functions().map(function).collect(),
         roles: objects()
             .filter_map(|object| match object {
-                Object::User(user) => {
-                    Some(PgRole { oid: user.oid, name: user.name.clone(), superuser: user.superuser, login: true })
-                }
+                Object::User(user) => Some(PgRole {
+                    oid: user.oid,
+                    name: user.name.clone(),
+                    superuser: user.superuser,
+                    login: user.login,
+                }),
                 _ => None,
             })
             .collect(),
@@ -103,6 +110,7 @@ fn function(function: &Function) -> PgFunction {
 fn column(column: &Column) -> PgColumn {
     PgColumn {
         name: column.name.clone(),
+        in_files: column.in_files().to_string(),
         type_oid: column.sql_type.oid(),
         typmod: column.sql_type.modifier(),
         not_null: column.not_null,

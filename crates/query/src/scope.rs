@@ -2,6 +2,7 @@
 //!
 //! The engine's default schema is none of the user's: a bare name is looked up there along the search path.
 
+use crate::access::ReadableColumns;
 use crate::engine::{DATABASE, Engine};
 use crate::fault::carried;
 use crate::history;
@@ -22,7 +23,9 @@ use datafusion::logical_expr::LogicalPlan;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use tidegate_catalog::{Column, HISTORY, HISTORY_SCHEMA, Object, Oid, Relation, RelationKind, SqlType, State, ViewUse};
+use tidegate_catalog::{
+    Column, HISTORY, HISTORY_SCHEMA, Object, Oid, Relation, RelationKind, Schema, SqlType, State, ViewUse,
+};
 use tidegate_core::{Error, Kind, Result};
 use tokio::sync::mpsc;
 
@@ -66,6 +69,10 @@ pub struct Scope {
     pub search_path: Vec<String>,
     /// Who asks.
     pub user: String,
+    /// Who has logged in, or taken that user's place by SET SESSION AUTHORIZATION.
+    pub session_user: String,
+    /// Inside a view: its owner, whose rights count there.
+    pub acting: Option<Oid>,
     /// The session's number.
     pub pid: i32,
     /// The session's time zone.
@@ -129,6 +136,14 @@ impl Scope {
         self.bound.as_ref()?.iter().find(is_it)
     }
 
+    /// The same without the schemas of its path whose names who asks may not look up: Postgres passes them over.
+    pub fn with_usable_path(mut self) -> Scope {
+        let path = std::mem::take(&mut self.search_path);
+        let usable = |name: &String| self.state.named::<Schema>(name).is_some_and(|schema| self.may_use(schema));
+        let path = path.into_iter().filter(usable).collect();
+        Scope { search_path: path, ..self }
+    }
+
     /// Whether the session has a switch on. `default` is what it is for those who have no session.
     pub fn switch(&self, name: &str, default: bool) -> bool {
         let found = self.settings.iter().find(|(known, _, _)| known == name);
@@ -175,7 +190,15 @@ impl Scope {
     /// The relation of a name as the engine scans it, with the columns that a view knows if it is read inside one.
     async fn named(&self, schema: Option<&str>, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let Some(relation) = self.find(schema, name) else { return Ok(None) };
+        let readable = self.readable(relation)?;
         let provider = self.provider(relation).await?;
+        let provider: Arc<dyn TableProvider> = match readable {
+            Some(readable) => {
+                let name = format!("{} {}", relation.kind.noun(), relation.name);
+                Arc::new(ReadableColumns { inner: provider, name, readable })
+            }
+            None => provider,
+        };
         match self.bound_to(schema, name) {
             Some(used) => view::as_bound(provider, relation, used).map(Some),
             None => Ok(Some(provider)),
@@ -204,7 +227,8 @@ impl Scope {
 
     async fn view(&self, relation: &Relation, view: &tidegate_catalog::ViewSpec) -> Result<Arc<dyn TableProvider>> {
         let bound = (!view.late).then(|| Arc::new(view.uses.clone()));
-        let scope = Scope { search_path: view.search_path.clone(), bound, ..self.clone() };
+        let acting = Some(relation.owner);
+        let scope = Scope { search_path: view.search_path.clone(), bound, acting, ..self.clone() };
         let plan = scope.inside_view(&relation.name, &view.query).await?;
         let names = if view.late { late_names(view, plan.schema().fields().len())? } else { relation.columns.clone() };
         let plan = crate::conform::renamed(plan, &names)?;

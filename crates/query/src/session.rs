@@ -1,6 +1,7 @@
 //! A session: one client's settings, transaction and user, and the statements it runs.
 
 mod describe;
+mod role;
 mod settings;
 mod transaction;
 
@@ -21,7 +22,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
 use settings::setting_name;
 use std::sync::Arc;
-use tidegate_catalog::{HISTORY_SCHEMA, Space};
+use tidegate_catalog::HISTORY_SCHEMA;
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{CopyLocation, Piece, Statement, ast, fold};
 use tokio::sync::mpsc;
@@ -35,6 +36,10 @@ pub struct Session {
     engine: Engine,
     pid: i32,
     user: String,
+    /// In whose place the session is, by SET SESSION AUTHORIZATION; its rights are theirs.
+    session_user: String,
+    /// SET ROLE.
+    role: Option<String>,
     variables: Variables,
     block: Block,
     cursors: Cursors,
@@ -58,6 +63,8 @@ impl Session {
             engine,
             pid,
             user: user.to_string(),
+            session_user: user.to_string(),
+            role: None,
             variables,
             block: Block::default(),
             cursors: Cursors::default(),
@@ -164,18 +171,21 @@ impl Session {
             Some(transaction) => Arc::clone(transaction.state()),
             None => self.engine.catalog().state(),
         };
+        let user = self.role.as_ref().unwrap_or(&self.session_user);
         let path = self.variables.get("search_path")?;
         let schema = |word: &str| match word.trim().trim_matches(['"', '\'']) {
-            "$user" => self.user.clone(),
+            "$user" => user.clone(),
             other => other.to_string(),
         };
         let named = path.split(',').map(schema).filter(|name| !temporary::is_temporary(name) && name != HISTORY_SCHEMA);
         let path = std::iter::once(temporary::schema_of(self.pid)).chain(named);
-        Ok(Scope {
+        let scope = Scope {
             engine: self.engine.clone(),
             state: Arc::clone(&state),
-            search_path: path.filter(|name| state.find(Space::Schema, name).is_some()).collect(),
-            user: self.user.clone(),
+            search_path: path.collect(),
+            user: user.clone(),
+            session_user: self.session_user.clone(),
+            acting: None,
             pid: self.pid,
             timezone: self.variables.get("timezone")?,
             partitions: self.variables.get("target_partitions")?.parse().unwrap_or(0),
@@ -193,7 +203,8 @@ impl Session {
             history: false,
             last: Arc::clone(&self.last),
             live: self.live.clone(),
-        })
+        };
+        Ok(scope.with_usable_path())
     }
 
     fn task_bytes(&self) -> Result<Option<usize>> {
@@ -204,14 +215,16 @@ impl Session {
     async fn perform(&mut self, statement: Statement, values: Vec<ScalarValue>, last: bool) -> Result<Outcome> {
         self.refuse_after_failure(&statement)?;
         let (statement, values) = self.named(statement, values).await?;
-        match &statement {
-            Statement::Move(moved) => return self.cursors.skip(&fold(&moved.name), &moved.direction).await,
-            Statement::Sql(sql) => {
-                if let Some(outcome) = self.control(sql).await? {
-                    return Ok(outcome);
-                }
+        let controlled = match &statement {
+            Statement::Move(moved) => Some(self.cursors.skip(&fold(&moved.name), &moved.direction).await?),
+            Statement::Sql(sql) => self.control(sql).await?,
+            _ => None,
+        };
+        if let Some(outcome) = controlled {
+            if last {
+                self.commit_implicit().await?;
             }
-            _ => {}
+            return Ok(outcome);
         }
         let redshift = self.is_redshift()?;
         if redshift && !self.block.is_idle() {
@@ -311,6 +324,7 @@ impl Session {
                 return Err(Error::new(Kind::ActiveTransaction, "DISCARD ALL cannot run inside a transaction block"));
             }
             (self.cursors, self.prepared) = (Cursors::default(), PreparedStatements::default());
+            (self.session_user, self.role) = (self.user.clone(), None);
             self.variables.reset_all();
         }
         if matches!(what, ast::DiscardObject::ALL | ast::DiscardObject::TEMP) {

@@ -4,9 +4,10 @@
 //! does. As in Postgres the schema is `pg_temp_N`, its owner calls it `pg_temp`, it comes first where a bare name is
 //! looked up, and it is never where one is created.
 
+use crate::access::Need;
 use crate::scope::Scope;
 use crate::work::Work;
-use tidegate_catalog::{Catalog, Change, Schema, Space, State};
+use tidegate_catalog::{Catalog, Change, Guarded, Rights, Schema, Space, State};
 use tidegate_core::{Error, Kind, Result};
 
 /// What a session calls its own temporary schema.
@@ -36,9 +37,17 @@ pub fn place(work: &mut Work<'_>, parts: &[String]) -> Result<Vec<String>> {
             return Err(Error::new(Kind::InvalidDefinition, message));
         }
     };
+    work.scope.require(&Guarded::Database, Need::All(Rights::TEMPORARY))?;
     if work.state().find(Space::Schema, &schema).is_none() {
         let oid = work.engine().catalog().next_oid()?;
-        work.push(vec![Change::put(Schema { oid, name: schema.clone(), revision: 1, source: None, quota_mb: None })])?;
+        work.push(vec![Change::put(Schema {
+            oid,
+            name: schema.clone(),
+            revision: 1,
+            owner: work.user_oid(),
+            source: None,
+            quota_mb: None,
+        })])?;
         work.scope.search_path.insert(0, schema.clone());
     }
     Ok(vec![schema, name.clone()])

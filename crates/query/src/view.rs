@@ -5,6 +5,7 @@
 //! is not dropped under it. A late-binding view (Redshift's WITH NO SCHEMA BINDING) keeps nothing, and looks its names up
 //! when it is read.
 
+use crate::access::Need;
 use crate::ddl::{drop_one, new_relation, refuse_if_needed, replace};
 use crate::planner::Planner;
 use crate::scope::Scope;
@@ -17,8 +18,8 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use tidegate_catalog::{
-    Change, Column, ConstraintKind, ContinuousQuery, Object, Oid, Relation, RelationKind, SqlType, State, ViewSpec,
-    ViewUse,
+    Change, Column, ConstraintKind, ContinuousQuery, Guarded, Object, Oid, Relation, RelationKind, SqlType, State,
+    ViewSpec, ViewUse,
 };
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::{self, Visit, Visitor};
@@ -71,6 +72,7 @@ async fn columns(scope: &Scope, view: &ast::CreateView, given: &[String]) -> Res
 
 /// OR REPLACE keeps what others may have built on: the columns' names, order and types; more may follow.
 fn replace_view(work: &mut Work<'_>, old: Relation, columns: Vec<Column>, spec: ViewSpec) -> Result<()> {
+    work.scope.require(&Guarded::Relation(&old), Need::Owner)?;
     let RelationKind::View(before) = &old.kind else {
         return Err(Error::new(Kind::WrongObjectType, format!("\"{}\" is not a view", old.name)));
     };

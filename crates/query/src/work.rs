@@ -1,5 +1,6 @@
 //! A statement's work: the session it is done for, and the transaction that takes its changes.
 
+use crate::access::Need;
 use crate::engine::Engine;
 use crate::outcome::{Notice, Outcome};
 use crate::planner::Planner;
@@ -7,7 +8,7 @@ use crate::scope::Scope;
 use crate::service::{self, TableSink};
 use datafusion::execution::SendableRecordBatchStream;
 use std::sync::Arc;
-use tidegate_catalog::{AddedRows, Change, ContinuousQuery, Relation, State, Transaction};
+use tidegate_catalog::{ADMIN, AddedRows, Change, ContinuousQuery, Guarded, Oid, Relation, State, Transaction, User};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{ast, name_parts};
 
@@ -60,9 +61,25 @@ impl Work<'_> {
         Box::pin(crate::dispatch::dispatch(self, &statement, &[])).await
     }
 
-    /// The relation of a name; 42P01.
-    pub fn relation(&self, name: &ast::ObjectName) -> Result<Relation> {
-        self.scope.relation(&name_parts(name)).cloned()
+    /// The relation of a name, for what the statement needs of it. 42P01, 42501.
+    pub fn relation(&self, name: &ast::ObjectName, need: Need) -> Result<Relation> {
+        let relation = self.scope.relation(&name_parts(name))?;
+        self.scope.require(&Guarded::Relation(relation), need)?;
+        Ok(relation.clone())
+    }
+
+    /// The number of who asks, who owns what the statement makes.
+    pub fn user_oid(&self) -> Oid {
+        self.state().named::<User>(&self.scope.user).map_or(ADMIN, |user| user.oid)
+    }
+
+    /// 42501 unless who asks is a member of an owner. `noun` and `name` tell the object.
+    pub fn require_ownership(&self, noun: &str, name: &str, owner: Oid) -> Result<()> {
+        let asker = self.scope.asker();
+        match asker.is_superuser || asker.roles.contains(&owner) {
+            true => Ok(()),
+            false => Err(Error::new(Kind::InsufficientPrivilege, format!("must be owner of {noun} {name}"))),
+        }
     }
 
     /// Adds changes to the transaction.

@@ -3,13 +3,15 @@
 use crate::ddl;
 use crate::table_def::{self, Declared, DeclaredConstraint, DeclaredKind};
 use std::collections::HashSet;
-use tidegate_catalog::{Column, ConstraintKind, DistStyle, Encoding, Relation, RelationKind, SqlType, TableSpec, User};
+use tidegate_catalog::{
+    Column, ConstraintKind, DistStyle, Encoding, Relation, RelationKind, Rights, SqlType, TableSpec,
+};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::{self, AlterColumnOperation, AlterTableOperation};
 use tidegate_parser::{AlterTable, DistStyleWord, TableAttributes, TableChange, fold, name_parts, quoted};
 use tidegate_query::ddl::{refuse_view, replace};
 use tidegate_query::insert::column_index;
-use tidegate_query::{Work, sql_type, view};
+use tidegate_query::{Need, Work, sql_type, view};
 
 /// Whom a statement is about.
 enum Target {
@@ -49,7 +51,7 @@ pub async fn alter(work: &mut Work<'_>, alter: &ast::AlterTable) -> Result<bool>
 }
 
 fn target(work: &mut Work<'_>, name: &ast::ObjectName, if_exists: bool) -> Result<Target> {
-    match work.relation(name) {
+    match work.relation(name, Need::OwnerOr(Rights::ALTER)) {
         Ok(relation) if matches!(relation.kind, RelationKind::Table(_)) => {
             refuse_view(work, &relation)?;
             Ok(Target::Table(Box::new(relation)))
@@ -170,15 +172,6 @@ async fn alter_one(work: &mut Work<'_>, relation: Relation, operation: &AlterTab
         }
         AlterTableOperation::AlterColumn { column_name, op } => {
             alter_column(work, relation, &fold(column_name), op).await
-        }
-        AlterTableOperation::OwnerTo { new_owner } => {
-            let name = match new_owner {
-                ast::Owner::Ident(name) => fold(name),
-                _ => work.scope.user.clone(),
-            };
-            let missing = || Error::new(Kind::UndefinedObject, format!("role \"{name}\" does not exist"));
-            let owner = work.state().named::<User>(&name).ok_or_else(missing)?.oid;
-            replace(work, relation, |relation| relation.owner = owner)
         }
         AlterTableOperation::AddConstraint { constraint, .. } => add_constraint(work, relation, constraint),
         AlterTableOperation::DropConstraint { if_exists, name, drop_behavior } => {
@@ -432,7 +425,7 @@ async fn append(
     fill_target: bool,
 ) -> Result<()> {
     work.refuse_in_block("ALTER TABLE APPEND")?;
-    let from = work.relation(source)?;
+    let from = work.relation(source, Need::Owner)?;
     if !matches!(from.kind, RelationKind::Table(_)) || from.oid == relation.oid {
         return Err(Error::new(Kind::WrongObjectType, format!("cannot append from \"{source}\"")));
     }

@@ -6,11 +6,11 @@ use arrow::datatypes::{DataType, TimeUnit, UInt64Type};
 use futures::TryStreamExt;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tidegate_catalog::{Analysis, Change, Column, Relation, RelationKind, TableFiles};
+use tidegate_catalog::{Analysis, Change, Column, Guarded, Relation, RelationKind, TableFiles};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{Analyze, quoted};
 use tidegate_query::insert::chosen_idents;
-use tidegate_query::{Engine, Planner, Scope, Work, from_datafusion};
+use tidegate_query::{Engine, Need, Planner, Scope, Work, from_datafusion};
 
 /// Columns that one pass counts.
 const COLUMNS_MAX: usize = 32;
@@ -29,11 +29,17 @@ pub async fn analyze(work: &mut Work<'_>, analyze: &Analyze) -> Result<bool> {
     let state = Arc::clone(work.state());
     let relations: Vec<Relation> = match &analyze.table {
         Some(name) => {
-            let relation = work.relation(name)?;
+            let relation = work.relation(name, Need::Owner)?;
             table_spec(&relation)?;
             vec![relation]
         }
-        None => state.relations().filter(|relation| matches!(relation.kind, RelationKind::Table(_))).cloned().collect(),
+        // Those of others are passed over, as in Postgres.
+        None => {
+            let asker = work.scope.asker();
+            let is_table = |relation: &&Relation| matches!(relation.kind, RelationKind::Table(_));
+            let owned = |relation: &&Relation| asker.owns(&Guarded::Relation(relation));
+            state.relations().filter(is_table).filter(owned).cloned().collect()
+        }
     };
     let mut analyzed = false;
     for relation in relations {

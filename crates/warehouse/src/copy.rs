@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidegate_catalog::{Oid, Relation, RelationKind};
 use tidegate_core::{Error, Kind, Result};
-use tidegate_parser::{Copy, CopyFormat, CopyOptions, CopySubject};
+use tidegate_parser::{Copy, CopyFormat, CopyOptions, CopySubject, name_parts};
 use tidegate_query::formats::JsonColumns;
 use tidegate_query::stream_sql::insertable;
 use tidegate_query::{Outcome, Planner, Spread, TableSink, Work, insert};
@@ -69,8 +69,9 @@ pub fn target(work: &Work<'_>, copy: &Copy) -> Result<(Relation, Vec<usize>)> {
     let CopySubject::Table { name, columns } = &copy.subject else {
         return Err(Error::new(Kind::Syntax, "COPY (query) can only be TO"));
     };
-    let relation = insertable(&work.relation(name)?);
-    let mut chosen = insert::chosen_idents(&relation, columns)?;
+    let relation = work.scope.relation(&name_parts(name))?.clone();
+    let mut chosen = insert::insertable_idents(&work.scope, &relation, columns)?;
+    let relation = insertable(&relation);
     let generated = |index: &usize| {
         let identity = relation.columns.get(*index).and_then(|column| column.identity);
         identity.is_some_and(|identity| !identity.by_default) && !copy.options.explicit_ids

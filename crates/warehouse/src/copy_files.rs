@@ -9,7 +9,7 @@ use tidegate_catalog::Credential;
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{CopyOptions, CredentialRef, Keys};
 use tidegate_query::formats::{JsonColumns, json_paths, list_files};
-use tidegate_query::{Work, access, check_files};
+use tidegate_query::{Work, access, check_files, check_outside};
 use tidegate_storage::{Place, S3Access, object_error};
 
 /// Bytes of a manifest.
@@ -45,11 +45,13 @@ pub fn access_for(work: &Work<'_>, url: &str, named: Option<&CredentialRef>) -> 
     if !url.starts_with(dynamo::SCHEME) {
         check_files(&work.scope, url)?;
     }
+    // Keys in the statement are the user's own.
     let name = match named {
         Some(CredentialRef::Keys(keys)) => return with_keys(work, keys),
         Some(CredentialRef::Named(name)) => Some(role_name(work, name)),
         Some(CredentialRef::Default) | None => None,
     };
+    check_outside(&work.scope, url, name)?;
     access(work.state(), work.engine(), url, name)
 }
 

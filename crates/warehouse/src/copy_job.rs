@@ -14,7 +14,7 @@ use tidegate_catalog::{Change, CopiedObject, CopyJob, Object, Space, State, Turn
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{Copy, CopyJobStatement, CopyLocation, CredentialRef, NewCopyJob, Statement};
 use tidegate_query::system_table::{number, table, text};
-use tidegate_query::{DATABASE, Engine, Outcome, SystemTable, Work, text_rows};
+use tidegate_query::{DATABASE, Engine, Outcome, SystemTable, Work, require_superuser, text_rows};
 use tokio_util::sync::CancellationToken;
 
 /// Objects of one run; the next run takes the others.
@@ -77,19 +77,28 @@ pub async fn execute(work: &mut Work<'_>, loads: &Loads, statement: &CopyJobStat
             return shown(work.state(), |job| job.oid == oid);
         }
         CopyJobStatement::Drop(name) => {
-            let found = job(work.state(), name)?;
+            let found = own_job(work, name)?;
             let drop = Change::Drop { oid: found.oid, revision: found.revision };
             work.push(vec![drop])?;
             "COPY JOB DROP"
         }
         CopyJobStatement::Alter(name, auto) => {
-            let found = job(work.state(), name)?;
-            let altered = CopyJob { auto: *auto, revision: found.revision + 1, ..found.clone() };
+            let found = own_job(work, name)?;
+            let altered = CopyJob { auto: *auto, revision: found.revision + 1, ..found };
             work.push(vec![Change::put(altered)])?;
             "COPY JOB ALTER"
         }
     };
     Ok(Outcome::Done { tag: tag.to_string() })
+}
+
+/// The job of a name, for who made it. 42704, 42501.
+fn own_job(work: &Work<'_>, name: &str) -> Result<CopyJob> {
+    let found = job(work.state(), name)?;
+    if found.owner != work.scope.user {
+        require_superuser(&work.scope, "change the COPY jobs of others")?;
+    }
+    Ok(found.clone())
 }
 
 fn job<'s>(state: &'s State, name: &str) -> Result<&'s CopyJob> {
@@ -100,7 +109,7 @@ fn job<'s>(state: &'s State, name: &str) -> Result<&'s CopyJob> {
 /// Loads what is new, and notes it as loaded.
 async fn run(work: &mut Work<'_>, loads: &Loads, name: &str) -> Result<Outcome> {
     work.refuse_in_block("COPY JOB RUN")?;
-    let job = job(work.state(), name)?.clone();
+    let job = own_job(work, name)?;
     let Statement::Copy(copy) = tidegate_parser::parse_one(&job.query)? else {
         return Err(Error::internal(format!("COPY job \"{name}\" holds no COPY")));
     };

@@ -3,13 +3,13 @@
 use crate::table_def::{self, Declared, DeclaredConstraint, DeclaredKind};
 use std::sync::Arc;
 use tidegate_catalog::{
-    Change, Column, Constraint, ConstraintKind, Object, Relation, RelationKind, SqlType, TableSpec,
+    Change, Column, Constraint, ConstraintKind, Guarded, Object, Relation, RelationKind, Rights, SqlType, TableSpec,
 };
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{CreateTable, TableAttributes, ast, fold, name_parts};
 use tidegate_query::conform::Source;
 use tidegate_query::ddl::new_relation;
-use tidegate_query::{Outcome, Planner, Work, insert, sql_type, temporary};
+use tidegate_query::{Need, Outcome, Planner, Work, insert, sql_type, temporary};
 
 /// What makes a table.
 struct Definition {
@@ -65,7 +65,7 @@ fn like_another(work: &Work<'_>, like: &ast::CreateTableLike, attributes: &Table
         return Err(Error::new(Kind::InvalidDefinition, message));
     }
     let with_defaults = matches!(like.defaults, Some(ast::CreateTableLikeDefaults::Including));
-    let other = work.relation(&like.name)?;
+    let other = work.relation(&like.name, Need::All(Rights::SELECT))?;
     let column = |column: &Column| Column {
         identity: None,
         comment: None,
@@ -190,6 +190,7 @@ fn foreign_key(
         }
         None => return Err(tidegate_query::undefined_table(&name.to_string())),
     };
+    work.scope.require(&Guarded::Relation(other), Need::All(Rights::REFERENCES))?;
     let RelationKind::Table(spec) = &other.kind else {
         return Err(Error::new(Kind::WrongObjectType, format!("referenced relation \"{name}\" is not a table")));
     };

@@ -3,13 +3,14 @@
 use crate::assign::{assignments, old_values};
 use crate::merge;
 use crate::rewrite::{Again, DELETE, Rewrite, UPDATE, extras};
+use crate::rights;
 use crate::table::parts_of;
 use datafusion::common::ScalarValue;
-use tidegate_catalog::{Change, Part, Relation, RelationKind, TableSpec};
+use tidegate_catalog::{Change, Guarded, Part, Relation, RelationKind, Rights, TableSpec};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::{self, Expr, Ident, SelectItem, TableFactor};
 use tidegate_parser::{Written, fold, name_parts};
-use tidegate_query::{Described, Outcome, RowsTag, Scope, TARGET, Work, undefined_table};
+use tidegate_query::{Described, Need, Outcome, RowsTag, Scope, TARGET, Work, undefined_table};
 
 /// The table whose rows a statement changes.
 pub struct Target {
@@ -41,6 +42,7 @@ pub async fn execute(work: &mut Work<'_>, written: Written<'_>, values: &[Scalar
         && delete.returning.is_none()
     {
         let relation = target(&work.scope, &deleted_from(delete)?.relation)?.relation;
+        work.scope.require(&Guarded::Relation(&relation), Need::All(Rights::DELETE))?;
         let rows = remove_all(work, &relation)?;
         return Ok(Some(Outcome::Done { tag: RowsTag::Delete.text(rows) }));
     }
@@ -78,6 +80,7 @@ fn lower(scope: &Scope, written: Written<'_>) -> Result<Option<Rewrite>> {
 
 fn update(scope: &Scope, with: Option<&ast::With>, update: &ast::Update) -> Result<Rewrite> {
     let target = target(scope, &update.table.relation)?;
+    rights::update(scope, &target.relation, update)?;
     let refused = [("LIMIT", update.limit.is_some()), ("OUTPUT", update.output.is_some())];
     refuse(&refused, "UPDATE")?;
     let from = match &update.from {
@@ -111,6 +114,7 @@ fn delete(scope: &Scope, with: Option<&ast::With>, delete: &ast::Delete) -> Resu
     refuse(&refused, "DELETE")?;
     let table = deleted_from(delete)?;
     let target = target(scope, &table.relation)?;
+    rights::delete(scope, &target.relation, delete)?;
     let mut tables: Vec<_> = std::iter::once(table).chain(delete.using.iter().flatten()).cloned().collect();
     put_target(&mut tables, &target)?;
     Ok(Rewrite {
@@ -161,7 +165,7 @@ pub fn refuse(clauses: &[(&str, bool)], statement: &str) -> Result<()> {
 /// TRUNCATE.
 pub fn truncate(work: &mut Work<'_>, truncate: &ast::Truncate) -> Result<()> {
     for target in &truncate.table_names {
-        let relation = work.relation(&target.name)?;
+        let relation = work.relation(&target.name, Need::All(Rights::TRUNCATE))?;
         table_spec(&relation)?;
         remove_all(work, &relation)?;
     }

@@ -41,6 +41,7 @@ mod places;
 mod quota;
 mod rename;
 mod rewrite;
+mod rights;
 mod service;
 pub mod sink;
 mod sort_key;

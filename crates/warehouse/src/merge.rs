@@ -7,6 +7,7 @@ use crate::assign::{Assigned, assignments, old_values, or_default};
 use crate::dml::{Target, literal, of, refuse, target};
 use crate::places::FILE_COLUMN;
 use crate::rewrite::{Again, DELETE, INSERT, NOTHING, Rewrite, UPDATE, all_of, name_of};
+use crate::rights;
 use datafusion::common::ScalarValue;
 use tidegate_catalog::{Column, SqlType};
 use tidegate_core::{Error, Kind, Result};
@@ -28,6 +29,7 @@ struct When {
 /// The query of a MERGE.
 pub fn lower(scope: &Scope, with: Option<&ast::With>, merge: &ast::Merge) -> Result<Rewrite> {
     let target = target(scope, &merge.table)?;
+    rights::merge(scope, &target.relation, merge)?;
     refuse_itself(scope, &target, &merge.source)?;
     let mut parameters = Vec::new();
     let whens =
@@ -242,6 +244,7 @@ pub fn lower_removal(scope: &Scope, with: Option<&ast::With>, merge: &ast::Merge
         return Err(Error::new(Kind::Unsupported, message));
     }
     let target = target(scope, &merge.table)?;
+    rights::merge(scope, &target.relation, merge)?;
     refuse_itself(scope, &target, &merge.source)?;
     Ok(Rewrite {
         with: with.cloned(),

@@ -17,7 +17,9 @@ use tidegate_parser::{CopyDirection, CopyLocation, Statement, Vacuum, Written, a
 use tidegate_query::history::HistoryStream;
 use tidegate_query::service_table::argument;
 use tidegate_query::system_table::{Cell, number, table, text};
-use tidegate_query::{Described, Engine, Outcome, Scope, Service, SystemTable, SystemView, TableSink, Work};
+use tidegate_query::{
+    Described, Engine, Need, Outcome, Scope, Service, SystemTable, SystemView, TableSink, Work, require_superuser,
+};
 
 /// Managed tables, COPY and UNLOAD.
 pub struct Warehouse {
@@ -35,11 +37,14 @@ impl Warehouse {
         work.refuse_in_block("VACUUM")?;
         let table = match &vacuum.table {
             Some(name) => {
-                let relation = work.relation(name)?;
+                let relation = work.relation(name, Need::Owner)?;
                 table_spec(&relation)?;
                 Some(relation.oid)
             }
-            None => None,
+            None => {
+                require_superuser(&work.scope, "vacuum all tables")?;
+                None
+            }
         };
         self.keeper.vacuum(table, vacuum.mode, vacuum.percent).await?;
         work.engine().catalog().export_all().await;

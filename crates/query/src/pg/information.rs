@@ -1,5 +1,6 @@
 //! Rows of `information_schema`.
 
+use super::acl;
 use super::cell::Cell;
 use super::names;
 use super::shape::{Rows, SHAPES, Shape};
@@ -7,6 +8,7 @@ use super::snapshot::{PgConstraint, PgRelation, PgSnapshot};
 use super::types;
 use arrow::array::RecordBatch;
 use datafusion::error::Result;
+use tidegate_catalog::{Guarded, User};
 
 /// Makes the rows of one view.
 type Maker = fn(&PgSnapshot, &mut Rows);
@@ -14,11 +16,14 @@ type Maker = fn(&PgSnapshot, &mut Rows);
 /// Views that have rows here, by name.
 const MADE: &[(&str, Maker)] = &[
     ("character_sets", character_sets),
+    ("applicable_roles", applicable_roles),
+    ("column_privileges", column_privileges),
     ("columns", columns),
     ("enabled_roles", enabled_roles),
     ("information_schema_catalog_name", catalog_name),
     ("key_column_usage", key_columns),
     ("referential_constraints", referential_constraints),
+    ("role_column_grants", column_privileges),
     ("role_table_grants", privileges),
     ("schemata", schemata),
     ("table_constraints", table_constraints),
@@ -26,9 +31,6 @@ const MADE: &[(&str, Maker)] = &[
     ("tables", tables),
     ("views", views),
 ];
-
-/// What an owner may do with a table.
-const PRIVILEGES: &[&str] = &["INSERT", "SELECT", "UPDATE", "DELETE"];
 
 /// The rows of a view.
 pub fn rows(snapshot: &PgSnapshot, shape: &'static Shape) -> Result<RecordBatch> {
@@ -76,7 +78,8 @@ fn character_sets(snapshot: &PgSnapshot, rows: &mut Rows) {
 }
 
 fn enabled_roles(snapshot: &PgSnapshot, rows: &mut Rows) {
-    for role in &snapshot.roles {
+    let asker = snapshot.asker();
+    for role in snapshot.roles.iter().filter(|role| asker.is_superuser || asker.roles.contains(&role.oid)) {
         rows.push([("role_name", role.name.as_str().into())]);
     }
 }
@@ -110,13 +113,13 @@ fn tables(snapshot: &PgSnapshot, rows: &mut Rows) {
     for shape in SHAPES.iter() {
         push(shape.schema_name().into(), shape.name, shape.kind, false);
     }
-    for relation in &snapshot.relations {
+    for relation in visible(snapshot) {
         push(schema(snapshot, relation), &relation.name, relation.kind, relation.kind == 'r');
     }
 }
 
 fn views(snapshot: &PgSnapshot, rows: &mut Rows) {
-    for relation in snapshot.relations.iter().filter(|relation| relation.kind == 'v') {
+    for relation in visible(snapshot).filter(|relation| relation.kind == 'v') {
         rows.push([
             ("table_catalog", database(snapshot)),
             ("table_schema", schema(snapshot, relation)),
@@ -134,19 +137,59 @@ fn views(snapshot: &PgSnapshot, rows: &mut Rows) {
 
 fn privileges(snapshot: &PgSnapshot, rows: &mut Rows) {
     for relation in &snapshot.relations {
-        for privilege in PRIVILEGES {
+        for given in acl::given(snapshot, relation.oid).into_iter().filter(|given| given.column.is_none()) {
             rows.push([
-                ("grantor", role(snapshot, relation.owner)),
-                ("grantee", role(snapshot, relation.owner)),
+                ("grantor", acl::role_name(snapshot, given.grantor).into()),
+                ("grantee", acl::role_name(snapshot, given.grantee).into()),
                 ("table_catalog", database(snapshot)),
                 ("table_schema", schema(snapshot, relation)),
                 ("table_name", relation.name.as_str().into()),
-                ("privilege_type", (*privilege).into()),
-                ("is_grantable", yes_no(true)),
-                ("with_hierarchy", yes_no(*privilege == "SELECT")),
+                ("privilege_type", given.word.into()),
+                ("is_grantable", yes_no(given.grantable)),
+                ("with_hierarchy", yes_no(given.word == "SELECT")),
             ]);
         }
     }
+}
+
+/// A right to the whole is one to each column.
+fn column_privileges(snapshot: &PgSnapshot, rows: &mut Rows) {
+    let of_columns = Guarded::on_column();
+    for relation in &snapshot.relations {
+        let known = |word: &str| of_columns.each().any(|(_, _, known)| known == word);
+        for given in acl::given(snapshot, relation.oid).into_iter().filter(|given| known(given.word)) {
+            let concerned = |in_files: &String| given.column.as_ref().is_none_or(|column| column == in_files);
+            for column in relation.columns.iter().filter(|column| concerned(&column.in_files)) {
+                rows.push([
+                    ("grantor", acl::role_name(snapshot, given.grantor).into()),
+                    ("grantee", acl::role_name(snapshot, given.grantee).into()),
+                    ("table_catalog", database(snapshot)),
+                    ("table_schema", schema(snapshot, relation)),
+                    ("table_name", relation.name.as_str().into()),
+                    ("column_name", column.name.as_str().into()),
+                    ("privilege_type", given.word.into()),
+                    ("is_grantable", yes_no(given.grantable)),
+                ]);
+            }
+        }
+    }
+}
+
+fn applicable_roles(snapshot: &PgSnapshot, rows: &mut Rows) {
+    let asker = snapshot.asker();
+    for user in snapshot.state.all::<User>().filter(|user| asker.is_superuser || asker.roles.contains(&user.oid)) {
+        for membership in &user.member_of {
+            rows.push([
+                ("grantee", user.name.as_str().into()),
+                ("role_name", role(snapshot, membership.role)),
+                ("is_grantable", yes_no(membership.admin)),
+            ]);
+        }
+    }
+}
+
+fn visible(snapshot: &PgSnapshot) -> impl Iterator<Item = &PgRelation> {
+    snapshot.relations.iter().filter(|relation| acl::is_visible(snapshot, relation.oid))
 }
 
 /// Each constraint with its relation.
@@ -245,7 +288,7 @@ fn columns(snapshot: &PgSnapshot, rows: &mut Rows) {
             of.push(snapshot, rows);
         }
     }
-    for relation in &snapshot.relations {
+    for relation in visible(snapshot) {
         for (index, column) in relation.columns.iter().enumerate() {
             let of = Column {
                 schema: schema(snapshot, relation),

@@ -7,6 +7,7 @@
 //!
 //! Refuses to know the catalog itself: the snapshot is all it sees.
 
+mod acl;
 mod cell;
 mod fixed;
 mod functions;

@@ -1,5 +1,6 @@
 //! Rows of `pg_catalog` that are made from the snapshot.
 
+use super::acl;
 use super::cell::Cell;
 use super::fixed;
 use super::names;
@@ -10,6 +11,7 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use datafusion::error::Result;
 use std::sync::LazyLock;
+use tidegate_catalog::{DATABASE_OID, EVERYBODY, User};
 
 /// The language of functions in SQL.
 const SQL_LANGUAGE_OID: u32 = 14;
@@ -17,8 +19,6 @@ const SQL_LANGUAGE_OID: u32 = 14;
 const HEAP_OID: u32 = 2;
 /// The tablespace of everything, `pg_default`.
 const TABLESPACE_OID: u32 = 1663;
-/// The object id of the one database.
-const DATABASE_OID: u32 = 5;
 /// The encoding's number in Postgres: UTF8.
 const UTF8: i32 = 6;
 
@@ -29,11 +29,13 @@ type Maker = fn(&PgSnapshot, &mut Rows);
 pub const MADE: &[(&str, Maker)] = &[
     ("pg_attrdef", attrdefs),
     ("pg_attribute", attributes),
+    ("pg_auth_members", memberships),
     ("pg_authid", authids),
     ("pg_class", classes),
     ("pg_constraint", constraints),
     ("pg_database", databases),
     ("pg_description", descriptions),
+    ("pg_group", groups),
     ("pg_namespace", namespaces),
     ("pg_roles", roles),
     ("pg_settings", settings),
@@ -90,6 +92,7 @@ fn procedures(snapshot: &PgSnapshot, rows: &mut Rows) {
             ("proargtypes", Cell::Ints(function.arguments.iter().map(|(_, oid)| i64::from(*oid)).collect())),
             ("proargnames", if named { Cell::Texts(names) } else { Cell::Null }),
             ("prosrc", function.source.as_str().into()),
+            ("proacl", acl::of_object(snapshot, function.oid)),
         ]);
     }
 }
@@ -105,7 +108,12 @@ fn system_owner(snapshot: &PgSnapshot) -> u32 {
 
 fn namespaces(snapshot: &PgSnapshot, rows: &mut Rows) {
     for (oid, name, owner) in names::schemas(snapshot) {
-        rows.push([("oid", oid.into()), ("nspname", name.into()), ("nspowner", owner.into())]);
+        rows.push([
+            ("oid", oid.into()),
+            ("nspname", name.into()),
+            ("nspowner", owner.into()),
+            ("nspacl", acl::of_object(snapshot, oid)),
+        ]);
     }
 }
 
@@ -121,6 +129,7 @@ fn databases(snapshot: &PgSnapshot, rows: &mut Rows) {
         ("dattablespace", TABLESPACE_OID.into()),
         ("datcollate", "C".into()),
         ("datctype", "C".into()),
+        ("datacl", acl::of_object(snapshot, DATABASE_OID)),
     ]);
 }
 
@@ -128,11 +137,11 @@ fn classes(snapshot: &PgSnapshot, rows: &mut Rows) {
     let owner = system_owner(snapshot);
     for shape in SHAPES.iter() {
         let of = Class { oid: shape.oid, schema: shape.schema_oid(), name: shape.name, owner, kind: shape.kind };
-        of.push(rows, shape.columns.len(), -1);
+        of.push(rows, shape.columns.len(), -1, Cell::Null);
     }
     for one in &snapshot.relations {
         let of = Class { oid: one.oid, schema: one.schema, name: &one.name, owner: one.owner, kind: one.kind };
-        of.push(rows, one.columns.len(), one.rows);
+        of.push(rows, one.columns.len(), one.rows, acl::of_object(snapshot, one.oid));
     }
 }
 
@@ -146,7 +155,7 @@ struct Class<'a> {
 }
 
 impl Class<'_> {
-    fn push(&self, rows: &mut Rows, columns: usize, count: i64) {
+    fn push(&self, rows: &mut Rows, columns: usize, count: i64, acl: Cell) {
         let is_table = self.kind == 'r';
         rows.push([
             ("oid", self.oid.into()),
@@ -162,6 +171,7 @@ impl Class<'_> {
             ("relhasrules", (self.kind == 'v').into()),
             ("relispopulated", true.into()),
             ("relreplident", if is_table { "d" } else { "n" }.into()),
+            ("relacl", acl),
         ]);
     }
 }
@@ -177,7 +187,7 @@ static SYSTEM_ATTRIBUTES: LazyLock<Option<RecordBatch>> = LazyLock::new(|| {
                 &mut rows,
                 shape.oid,
                 index,
-                Attribute { name, type_oid, typmod: -1, not_null, has_default: false, identity: "" },
+                Attribute { name, type_oid, typmod: -1, not_null, has_default: false, identity: "", acl: Cell::Null },
             );
         }
     }
@@ -198,6 +208,7 @@ fn attributes(snapshot: &PgSnapshot, rows: &mut Rows) {
                     Some(_) => "a",
                     None => "",
                 },
+                acl: acl::of_column(snapshot, relation.oid, &column.in_files),
             };
             attribute(rows, relation.oid, index, of);
         }
@@ -212,6 +223,7 @@ struct Attribute<'a> {
     not_null: bool,
     has_default: bool,
     identity: &'static str,
+    acl: Cell,
 }
 
 fn attribute(rows: &mut Rows, relation: u32, index: usize, of: Attribute<'_>) {
@@ -234,6 +246,7 @@ fn attribute(rows: &mut Rows, relation: u32, index: usize, of: Attribute<'_>) {
         ("attidentity", of.identity.into()),
         ("attislocal", true.into()),
         ("attcollation", known.map_or(0, |known| known.collation).into()),
+        ("attacl", of.acl),
     ]);
 }
 
@@ -344,6 +357,36 @@ fn authids(snapshot: &PgSnapshot, rows: &mut Rows) {
             ("rolcanlogin", role.login.into()),
             ("rolbypassrls", role.superuser.into()),
             ("rolconnlimit", (-1).into()),
+        ]);
+    }
+}
+
+/// Each role with its members.
+fn members(snapshot: &PgSnapshot) -> impl Iterator<Item = (&User, &tidegate_catalog::Membership)> {
+    let there = |role: u32| role != EVERYBODY && snapshot.role(role).is_some();
+    let all = snapshot.state.all::<User>().flat_map(|user| user.member_of.iter().map(move |one| (user, one)));
+    all.filter(move |(_, membership)| there(membership.role))
+}
+
+fn memberships(snapshot: &PgSnapshot, rows: &mut Rows) {
+    for (user, membership) in members(snapshot) {
+        rows.push([
+            ("roleid", membership.role.into()),
+            ("member", user.oid.into()),
+            ("grantor", membership.grantor.into()),
+            ("admin_option", membership.admin.into()),
+        ]);
+    }
+}
+
+/// Roles that nobody logs in as.
+fn groups(snapshot: &PgSnapshot, rows: &mut Rows) {
+    for role in snapshot.roles.iter().filter(|role| !role.login) {
+        let members = members(snapshot).filter(|(_, membership)| membership.role == role.oid);
+        rows.push([
+            ("groname", role.name.as_str().into()),
+            ("grosysid", role.oid.into()),
+            ("grolist", Cell::Ints(members.map(|(user, _)| i64::from(user.oid)).collect())),
         ]);
     }
 }

@@ -1,6 +1,9 @@
 //! What the catalogs show: a plain copy of what one statement sees, taken when it is planned.
 
+use crate::access::Asker;
 use crate::last::LastTold;
+use std::sync::Arc;
+use tidegate_catalog::{State, User};
 
 /// Everything `pg_catalog` and `information_schema` say of a server, as one session sees it.
 #[derive(Debug, Clone, Default)]
@@ -11,6 +14,12 @@ pub struct PgSnapshot {
     pub user: String,
     /// Its object id.
     pub user_oid: u32,
+    /// Who has logged in.
+    pub session_user: String,
+    /// Whether a name that is no role's may do everything.
+    pub trusted: bool,
+    /// Where rights are looked up.
+    pub state: Arc<State>,
     /// The session's number.
     pub pid: i32,
     /// What the session did last.
@@ -85,6 +94,8 @@ pub struct PgConstraint {
 pub struct PgColumn {
     /// Its name.
     pub name: String,
+    /// Its name in files, by which rights to it are kept.
+    pub in_files: String,
     /// Object id of its type.
     pub type_oid: u32,
     /// The type's modifier, -1 for none.
@@ -134,6 +145,11 @@ pub struct PgRole {
 }
 
 impl PgSnapshot {
+    /// Who asks.
+    pub(super) fn asker(&self) -> Asker {
+        Asker::of(&self.state, self.state.named::<User>(&self.user), self.trusted)
+    }
+
     /// The schema of an object id.
     pub(super) fn schema(&self, oid: u32) -> Option<&PgSchema> {
         self.schemas.iter().find(|schema| schema.oid == oid)

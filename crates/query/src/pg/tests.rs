@@ -14,7 +14,16 @@ mod psql;
 
 fn column(name: &str, type_oid: u32, typmod: i32, not_null: bool, default: Option<&str>) -> PgColumn {
     let default = default.map(str::to_string);
-    PgColumn { name: name.into(), type_oid, typmod, not_null, default, comment: None, identity: None }
+    PgColumn {
+        name: name.into(),
+        in_files: name.into(),
+        type_oid,
+        typmod,
+        not_null,
+        default,
+        comment: None,
+        identity: None,
+    }
 }
 
 fn snapshot() -> PgSnapshot {
@@ -50,6 +59,9 @@ fn snapshot() -> PgSnapshot {
         database: "dev".into(),
         user: "admin".into(),
         user_oid: 10,
+        session_user: "admin".into(),
+        trusted: true,
+        state: Default::default(),
         pid: 7,
         last: Default::default(),
         search_path: vec!["public".into()],

@@ -23,6 +23,11 @@ impl Session {
                 }
             }
             ast::Set::SetTimeZone { value, .. } => self.variables.set("timezone", &plain_text(&value))?,
+            ast::Set::SetRole { role_name, .. } => self.take_role(role_name.map(|name| fold(&name)))?,
+            ast::Set::SetSessionAuthorization(param) => self.authorize(match param.kind {
+                ast::SetSessionAuthorizationParamKind::Default => None,
+                ast::SetSessionAuthorizationParamKind::User(name) => Some(fold(&name)),
+            })?,
             // Snapshot isolation whatever is asked for, as drivers ask for several.
             ast::Set::SetTransaction { .. } => {}
             other => return Err(unsupported(&other.to_string())),
@@ -33,6 +38,7 @@ impl Session {
     pub(super) fn reset(&mut self, reset: ast::Reset) -> Result<Outcome> {
         match reset {
             ast::Reset::ALL => self.variables.reset_all(),
+            ast::Reset::ConfigurationParameter(name) if name_parts(&name) == ["role"] => self.take_role(None)?,
             ast::Reset::ConfigurationParameter(name) => self.variables.reset(&name_parts(&name).join("."))?,
         }
         Ok(Outcome::Done { tag: "RESET".to_string() })

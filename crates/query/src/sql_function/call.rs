@@ -2,6 +2,7 @@
 
 use super::body::{self, called, column, renamed};
 use super::overload::{Choice, Given, choose};
+use crate::access::{Need, denied};
 use crate::fault::carried;
 use crate::scope::Scope;
 use arrow::datatypes::{DataType, Field, FieldRef};
@@ -20,7 +21,7 @@ use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use tidegate_catalog::{Function, SqlType};
+use tidegate_catalog::{Function, Guarded, Rights, SqlType};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::{self, VisitMut, VisitorMut};
 
@@ -47,7 +48,7 @@ impl Calls {
         let mut functions = Vec::new();
         for (name, overloads) in found {
             let mut planned = Vec::new();
-            for function in overloads {
+            for function in allowed(scope, overloads)? {
                 let body = body::plan(scope, &function).await?;
                 planned.push(Overload { function, body });
             }
@@ -68,6 +69,17 @@ impl Calls {
             state.register_udf(Arc::clone(function)).map_err(crate::from_datafusion)?;
         }
         Ok(())
+    }
+}
+
+/// Those that who asks may call. 42501 where that is none of them.
+fn allowed(scope: &Scope, overloads: Vec<Function>) -> Result<Vec<Function>> {
+    let need = Need::All(Rights::EXECUTE);
+    let (allowed, refused): (Vec<Function>, Vec<Function>) =
+        overloads.into_iter().partition(|one| scope.require(&Guarded::Function(one), need).is_ok());
+    match (allowed.is_empty(), refused.first()) {
+        (true, Some(refused)) => Err(denied(&Guarded::Function(refused), need)),
+        _ => Ok(allowed),
     }
 }
 

@@ -1,11 +1,12 @@
 //! CREATE FUNCTION and DROP FUNCTION.
 
 use super::body::{self, called};
+use crate::access::{Need, require_creation};
 use crate::sql_type::sql_type;
 use crate::work::Work;
 use std::sync::Arc;
 use tidegate_catalog::{
-    ADMIN, ARGUMENTS_MAX, Argument, Change, Function, Object, Oid, RelationKind, Space, User, Volatility,
+    ARGUMENTS_MAX, Argument, Change, Function, Guarded, Object, Oid, RelationKind, Space, Volatility,
 };
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::{self, CreateFunctionBody, DropBehavior, FunctionBehavior, FunctionReturnType};
@@ -31,18 +32,21 @@ pub async fn create(work: &mut Work<'_>, create: &ast::CreateFunction) -> Result
         }
         None => None,
     };
+    match &old {
+        Some(old) => work.scope.require(&Guarded::Function(old), Need::Owner)?,
+        None => require_creation(work, schema)?,
+    }
     if let Some(old) = old.as_ref().filter(|old| old.returns != returns) {
         let message = format!("cannot change return type of existing function {}", old.name);
         return Err(Error::new(Kind::InvalidDefinition, message).hint(format!("DROP FUNCTION {} first.", old.name)));
     }
     let fresh = work.engine().catalog().next_oid()?;
-    let owner = work.state().named::<User>(&work.scope.user).map_or(ADMIN, |user| user.oid);
     let function = Function {
         oid: old.as_ref().map_or(fresh, |old| old.oid),
         schema,
         name,
         revision: old.as_ref().map_or(1, |old| old.revision + 1),
-        owner,
+        owner: old.as_ref().map_or(work.user_oid(), |old| old.owner),
         created_ms: work.engine().clock().now_ms(),
         called,
         arguments,
@@ -151,9 +155,19 @@ pub fn drop_functions(work: &mut Work<'_>, drop: &ast::DropFunction) -> Result<(
                 false => error.hint("Drop it first."),
             });
         }
+        work.scope.require(&Guarded::Function(&function), Need::Owner)?;
         work.push(vec![Change::Drop { oid: function.oid, revision: function.revision }])?;
     }
     Ok(())
+}
+
+/// The function of a name and, where they are given, types. 42883 where there is none.
+pub fn wanted(work: &Work<'_>, name: &ast::FunctionDesc) -> Result<Function> {
+    let missing = || {
+        let shown = name_parts(&name.name).join(".");
+        Error::new(Kind::UndefinedFunction, format!("function {shown} does not exist"))
+    };
+    wanted_function(work, name)?.ok_or_else(missing)
 }
 
 /// The function of a name and, where they are given, types. 42725's kin when there are several.

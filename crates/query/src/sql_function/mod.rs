@@ -14,4 +14,4 @@ mod define;
 mod overload;
 
 pub use call::{Calls, inline};
-pub use define::{create, drop_functions, drop_of_schema};
+pub use define::{create, drop_functions, drop_of_schema, wanted};

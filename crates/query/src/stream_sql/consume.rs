@@ -1,5 +1,6 @@
 //! `INSERT … SELECT … FROM stream CONSUME AS name`: the rows and the reader's position commit together.
 
+use crate::access::Need;
 use crate::insert;
 use crate::outcome::{Outcome, RowsTag};
 use crate::scope::{Consumed, Scope};
@@ -7,7 +8,7 @@ use crate::work::Work;
 use datafusion::common::ScalarValue;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tidegate_catalog::{Change, Consumer, Object, RelationKind};
+use tidegate_catalog::{Change, Consumer, Object, RelationKind, Rights};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{Consume, ast, fold};
 
@@ -16,7 +17,7 @@ pub async fn execute(work: &mut Work<'_>, consume: &Consume, values: &[ScalarVal
     let ast::Statement::Insert(insert) = consume.statement.as_ref() else {
         return Err(Error::new(Kind::Unsupported, "CONSUME is part of an INSERT … SELECT"));
     };
-    let stream = work.relation(&consume.stream)?;
+    let stream = work.relation(&consume.stream, Need::All(Rights::SELECT))?;
     if !matches!(stream.kind, RelationKind::Stream(_)) {
         return Err(Error::new(Kind::WrongObjectType, format!("\"{}\" is not a stream", stream.name)));
     }

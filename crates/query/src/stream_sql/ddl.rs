@@ -1,11 +1,12 @@
 //! CREATE, ALTER and DROP STREAM.
 
+use crate::access::Need;
 use crate::ddl::{drop_one, new_relation, refuse_if_needed, replace};
 use crate::sql_type;
 use crate::view::drop_materialized;
 use crate::work::Work;
 use std::collections::BTreeMap;
-use tidegate_catalog::{Column, RecordFormat, Relation, RelationKind, StreamSpec};
+use tidegate_catalog::{Column, RecordFormat, Relation, RelationKind, Rights, StreamSpec};
 use tidegate_core::{Error, Kind, Result, millis};
 use tidegate_parser::{AlterStream, AlterStreamAction, CreateStream, DropStream, Options, fold, name_parts};
 use tidegate_stream::{SYSTEM_COLUMNS, Streams};
@@ -61,7 +62,7 @@ pub fn create(streams: &Streams, work: &mut Work<'_>, create: &CreateStream) -> 
 
 /// ALTER STREAM.
 pub fn alter(work: &mut Work<'_>, alter: &AlterStream) -> Result<&'static str> {
-    let relation = work.relation(&alter.name)?;
+    let relation = work.relation(&alter.name, Need::OwnerOr(Rights::ALTER))?;
     let RelationKind::Stream(spec) = &relation.kind else { return Err(not_a_stream(&relation)) };
     let AlterStreamAction::SetOptions(options) = &alter.action else {
         let message = "ALTER STREAM changes the retention only";
@@ -78,7 +79,7 @@ pub fn alter(work: &mut Work<'_>, alter: &AlterStream) -> Result<&'static str> {
 /// DROP STREAM.
 pub fn drop_streams(work: &mut Work<'_>, drop: &DropStream) -> Result<&'static str> {
     for name in &drop.names {
-        let relation = match work.relation(name) {
+        let relation = match work.relation(name, Need::OwnerOr(Rights::DROP)) {
             Ok(relation) => relation,
             Err(error) if drop.if_exists && error.kind() == Kind::UndefinedTable => {
                 work.notice(format!("stream \"{name}\" does not exist, skipping"));

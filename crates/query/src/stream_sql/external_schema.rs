@@ -3,11 +3,12 @@
 //! `k."name"` becomes a query over the stream before anything is planned, so that all that can be done with a stream can
 //! be done with it: read it, join it, keep a materialized view over it.
 
+use crate::access::Need;
 use crate::scope::Scope;
 use crate::work::Work;
 use sqlparser::ast::{TableAlias, TableFactor, VisitMut, VisitorMut};
 use std::ops::ControlFlow;
-use tidegate_catalog::{Change, Relation, RelationKind, Schema, SchemaSource, Space};
+use tidegate_catalog::{Change, Guarded, Relation, RelationKind, Rights, Schema, SchemaSource, Space};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::{self, Ident};
 use tidegate_parser::{CreateExternalSchema, fold, name_parts};
@@ -35,11 +36,13 @@ pub fn create(work: &mut Work<'_>, create: &CreateExternalSchema) -> Result<&'st
         work.notice(format!("schema \"{name}\" already exists, skipping"));
         return Ok(TAG);
     }
+    work.scope.require(&Guarded::Database, Need::All(Rights::CREATE))?;
     let oid = work.engine().catalog().next_oid()?;
     work.push(vec![Change::put(Schema {
         oid,
         name,
         revision: 1,
+        owner: work.user_oid(),
         source: Some(SchemaSource::Kinesis),
         quota_mb: None,
     })])?;

@@ -9,8 +9,8 @@ use sqlparser::ast::{
 /// Called without parentheses.
 const BARE: &[&str] = &["current_catalog", "current_role", "current_schema", "current_user", "session_user", "user"];
 
-/// Rewrites one expression, its parts being done.
-pub fn expression(expr: &mut Expr) {
+/// Rewrites one expression, its parts being done. Whether it is now a subquery that was `ARRAY(SELECT …)`.
+pub fn expression(expr: &mut Expr) -> bool {
     match expr {
         // Comparison is by bytes throughout, so that a collation says nothing.
         Expr::Collate { expr: inner, .. } => *expr = take(inner),
@@ -25,10 +25,17 @@ pub fn expression(expr: &mut Expr) {
             name(function);
             if let Some(query) = array_query(function) {
                 *expr = array_of(query);
+                return matches!(expr, Expr::Subquery(_));
             }
         }
         _ => {}
     }
+    false
+}
+
+/// Of no rows, too, `ARRAY(SELECT …)` is an array.
+pub fn or_empty(expr: &mut Expr) {
+    *expr = build::call("coalesce", vec![take(expr), build::array(Vec::new())]);
 }
 
 /// Takes an expression out of its place.
@@ -92,7 +99,7 @@ fn array_query(function: &mut Function) -> Option<Box<Query>> {
     }
 }
 
-/// `ARRAY(SELECT x …)` is all `x` in one array; of no rows it is an empty one where that is known beforehand.
+/// `ARRAY(SELECT x …)` is all `x` in one array.
 fn array_of(mut query: Box<Query>) -> Expr {
     if let Some(item) = super::barren::types(&query).and_then(|types| types.into_iter().next()) {
         return build::cast(build::array(Vec::new()), build::array_type(item));

@@ -89,10 +89,13 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        calls::expression(expr);
+        let gathers = calls::expression(expr);
         casts::expression(expr);
         barren::expression(expr);
         correlated::expression(&self.names(), expr);
+        if gathers {
+            calls::or_empty(expr);
+        }
         ControlFlow::Continue(())
     }
 }

@@ -15,13 +15,8 @@ use tidegate_parser::{fold, name_parts};
 /// Columns of arrays that are NULL in every row here: privileges and options, which no object has.
 const ALWAYS_NULL: &[&str] = &[
     "reloptions",
-    "relacl",
     "attoptions",
     "attfdwoptions",
-    "attacl",
-    "nspacl",
-    "datacl",
-    "proacl",
     "proconfig",
     "typacl",
     "lanacl",

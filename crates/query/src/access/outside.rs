@@ -1,8 +1,9 @@
-//! With what services outside are reached, and who may do what reaches beyond the server's own data.
+//! With what services outside are reached, and who may reach beyond the server's own data.
 
+use super::asker::Need;
 use crate::engine::Engine;
 use crate::scope::Scope;
-use tidegate_catalog::{Credential, State, User};
+use tidegate_catalog::{Credential, Guarded, Rights, State};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_storage::S3Access;
 
@@ -36,12 +37,7 @@ pub fn is_s3(url: &str) -> bool {
 
 /// 42501 unless the user may do everything. `what` ends "must be superuser to …".
 pub fn require_superuser(scope: &Scope, what: &str) -> Result<()> {
-    let may = match scope.state.named::<User>(&scope.user) {
-        Some(user) => user.superuser,
-        // Under trust, names that nobody has made are the administrator's.
-        None => scope.engine.settings().get("auth") != "password",
-    };
-    match may {
+    match scope.asker().is_superuser {
         true => Ok(()),
         false => Err(Error::new(Kind::InsufficientPrivilege, format!("must be superuser to {what}"))),
     }
@@ -53,6 +49,23 @@ pub fn check_files(scope: &Scope, url: &str) -> Result<()> {
         true => Ok(()),
         false => require_superuser(scope, "use files of the server")
             .map_err(|error| error.hint("A superuser can make an external table of them, which others may read.")),
+    }
+}
+
+/// 42501 when who asks may not use the keys that open a URL: those of the named credential, else of the one whose scope it
+/// lies in. Files of the server, and the keys of its environment, are the superusers'.
+pub fn check_outside(scope: &Scope, url: &str, named: Option<&str>) -> Result<()> {
+    if url.starts_with('/') || url.starts_with("file:") {
+        return check_files(scope, url);
+    }
+    let credential = match named {
+        Some(name) => Some(scope.state.named::<Credential>(name).ok_or_else(|| undefined_credential(name))?),
+        None => scope.state.credential_for(url),
+    };
+    match credential {
+        Some(credential) => scope.require(&Guarded::Credential(credential), Need::All(Rights::USAGE)),
+        None => require_superuser(scope, "use the keys of the server's environment")
+            .map_err(|error| error.hint("Name a credential of which you have USAGE, or have one made for this path.")),
     }
 }
 
