@@ -99,6 +99,9 @@ pub struct Constraint {
     pub kind: ConstraintKind,
     /// Of which columns, by their names in files.
     pub columns: Vec<String>,
+    /// Its number, which is also that of a key's index in `pg_class`; 0 where it was made before they had some.
+    #[serde(default)]
+    pub oid: Oid,
 }
 
 /// What a constraint says.

@@ -67,13 +67,16 @@ fn relation(state: &State, relation: &Relation) -> PgRelation {
         columns: relation.columns.iter().map(column).collect(),
         definition,
         constraints: match &relation.kind {
-            RelationKind::Table(spec) => spec.constraints.iter().map(|one| constraint(state, relation, one)).collect(),
+            RelationKind::Table(spec) => {
+                let numbered = spec.constraints.iter().enumerate();
+                numbered.map(|(index, one)| constraint(state, relation, index, one)).collect()
+            }
             _ => Vec::new(),
         },
     }
 }
 
-fn constraint(state: &State, relation: &Relation, constraint: &Constraint) -> PgConstraint {
+fn constraint(state: &State, relation: &Relation, index: usize, constraint: &Constraint) -> PgConstraint {
     let (kind, foreign) = match &constraint.kind {
         ConstraintKind::PrimaryKey => ('p', None),
         ConstraintKind::Unique => ('u', None),
@@ -81,7 +84,17 @@ fn constraint(state: &State, relation: &Relation, constraint: &Constraint) -> Pg
             ('f', state.relation(*oid).map(|other| (*oid, places(other, columns))))
         }
     };
-    PgConstraint { name: constraint.name.clone(), kind, columns: places(relation, &constraint.columns), foreign }
+    let columns = places(relation, &constraint.columns);
+    let oid = match constraint.oid {
+        0 => number_of(relation.oid, index),
+        oid => i64::from(oid),
+    };
+    PgConstraint { oid, name: constraint.name.clone(), kind, columns, foreign }
+}
+
+/// The object id of a constraint that has none of its own. No two share it.
+fn number_of(relation: u32, index: usize) -> i64 {
+    (i64::from(relation) << 11) + 1700 + index as i64
 }
 
 /// The places of columns, from 1, by their names in files.

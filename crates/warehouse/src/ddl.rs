@@ -172,7 +172,8 @@ pub fn constraint(
         }
     };
     let name = declared.name.clone().unwrap_or_else(|| format!("{table}_{suffix}"));
-    Ok(Constraint { name, kind, columns: in_files(table, columns, &declared.columns)? })
+    let columns = in_files(table, columns, &declared.columns)?;
+    Ok(Constraint { name, kind, columns, oid: work.engine().catalog().next_oid()? })
 }
 
 /// What REFERENCES names. The table itself, which is not there yet, has the number 0.

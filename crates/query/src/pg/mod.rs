@@ -11,6 +11,7 @@ mod acl;
 mod cell;
 mod fixed;
 mod functions;
+mod indexes;
 mod information;
 mod names;
 mod provider;

@@ -2,6 +2,7 @@
 
 use super::cell::{Cell, cells};
 use super::fixed;
+use super::indexes;
 use super::shape::{INFORMATION_SCHEMA_OID, PG_CATALOG_OID, SHAPES};
 use super::snapshot::PgSnapshot;
 use std::collections::HashMap;
@@ -96,8 +97,14 @@ pub fn relation(snapshot: &PgSnapshot, oid: u32) -> Option<(&str, &str)> {
     if let Some(shape) = SHAPES.iter().find(|shape| shape.oid == oid) {
         return Some((shape.schema_name(), shape.name));
     }
-    let found = snapshot.relation(oid)?;
-    Some((schema_name(snapshot, found.schema)?, &found.name))
+    let (schema, name) = match snapshot.relation(oid) {
+        Some(found) => (found.schema, &found.name),
+        None => {
+            let index = indexes::find(snapshot, oid.into())?;
+            (index.relation.schema, &index.key.name)
+        }
+    };
+    Some((schema_name(snapshot, schema)?, name))
 }
 
 /// The object id of a relation of a schema.
@@ -106,7 +113,9 @@ pub fn relation_in(snapshot: &PgSnapshot, schema: &str, name: &str) -> Option<u3
         return Some(shape.oid);
     }
     let schema = schema_oid(snapshot, schema)?;
-    snapshot.relations.iter().find(|one| one.schema == schema && one.name == name).map(|one| one.oid)
+    let relation = snapshot.relations.iter().find(|one| one.schema == schema && one.name == name).map(|one| one.oid);
+    let index = || indexes::all(snapshot).find(|index| index.relation.schema == schema && index.key.name == name);
+    relation.or_else(|| index().and_then(|index| u32::try_from(index.key.oid).ok()))
 }
 
 /// Schemas in which a bare name is looked up, in their order.

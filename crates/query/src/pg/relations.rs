@@ -3,9 +3,10 @@
 use super::acl;
 use super::cell::Cell;
 use super::fixed;
+use super::indexes;
 use super::names;
 use super::shape::{self, Rows, SHAPES, Shape};
-use super::snapshot::{PgColumn, PgRelation, PgSnapshot};
+use super::snapshot::{PgColumn, PgConstraint, PgRelation, PgSnapshot};
 use super::types;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
@@ -36,6 +37,8 @@ pub const MADE: &[(&str, Maker)] = &[
     ("pg_database", databases),
     ("pg_description", descriptions),
     ("pg_group", groups),
+    ("pg_index", indexes::indexes),
+    ("pg_indexes", indexes::listed),
     ("pg_namespace", namespaces),
     ("pg_roles", roles),
     ("pg_settings", settings),
@@ -97,8 +100,11 @@ fn procedures(snapshot: &PgSnapshot, rows: &mut Rows) {
     }
 }
 
-/// Whether a table of `pg_catalog` never has rows here.
-pub fn is_empty(name: &str) -> bool {
+/// Whether a table of `pg_catalog` has no rows: never, or while no table has a key.
+pub fn is_empty(snapshot: &PgSnapshot, name: &str) -> bool {
+    if ["pg_index", "pg_indexes"].contains(&name) {
+        return indexes::all(snapshot).next().is_none();
+    }
     shape::pg(name).is_some() && !fixed::NAMES.contains(&name) && MADE.iter().all(|(made, _)| *made != name)
 }
 
@@ -137,12 +143,19 @@ fn classes(snapshot: &PgSnapshot, rows: &mut Rows) {
     let owner = system_owner(snapshot);
     for shape in SHAPES.iter() {
         let of = Class { oid: shape.oid, schema: shape.schema_oid(), name: shape.name, owner, kind: shape.kind };
-        of.push(rows, shape.columns.len(), -1, Cell::Null);
+        of.push(rows, shape.columns.len(), -1, Cell::Null, false, false);
     }
     for one in &snapshot.relations {
         let of = Class { oid: one.oid, schema: one.schema, name: &one.name, owner: one.owner, kind: one.kind };
-        of.push(rows, one.columns.len(), one.rows, acl::of_object(snapshot, one.oid));
+        let keyed = one.constraints.iter().any(PgConstraint::is_key);
+        // Foreign keys are kept by triggers in Postgres, and psql looks for them where there are some.
+        let refers = |relation: &PgRelation| relation.constraints.iter().any(|key| !key.is_key());
+        let referred = |key: &PgConstraint| key.foreign.as_ref().is_some_and(|(other, _)| *other == one.oid);
+        let mut others = snapshot.relations.iter().flat_map(|other| &other.constraints);
+        let refers = refers(one) || others.any(referred);
+        of.push(rows, one.columns.len(), one.rows, acl::of_object(snapshot, one.oid), keyed, refers);
     }
+    indexes::classes(snapshot, rows);
 }
 
 /// The parts of a row of `pg_class` that differ.
@@ -155,7 +168,7 @@ struct Class<'a> {
 }
 
 impl Class<'_> {
-    fn push(&self, rows: &mut Rows, columns: usize, count: i64, acl: Cell) {
+    fn push(&self, rows: &mut Rows, columns: usize, count: i64, acl: Cell, keyed: bool, refers: bool) {
         let is_table = self.kind == 'r';
         rows.push([
             ("oid", self.oid.into()),
@@ -165,6 +178,8 @@ impl Class<'_> {
             ("relam", if is_table { HEAP_OID } else { 0 }.into()),
             ("relfilenode", if is_table { self.oid } else { 0 }.into()),
             ("reltuples", Cell::Float(count as f64)),
+            ("relhasindex", keyed.into()),
+            ("relhastriggers", refers.into()),
             ("relpersistence", "p".into()),
             ("relkind", self.kind.to_string().into()),
             ("relnatts", columns.into()),
@@ -185,7 +200,7 @@ static SYSTEM_ATTRIBUTES: LazyLock<Option<RecordBatch>> = LazyLock::new(|| {
             let (name, not_null) = (column.name, column.not_null);
             attribute(
                 &mut rows,
-                shape.oid,
+                shape.oid.into(),
                 index,
                 Attribute { name, type_oid, typmod: -1, not_null, has_default: false, identity: "", acl: Cell::Null },
             );
@@ -210,7 +225,21 @@ fn attributes(snapshot: &PgSnapshot, rows: &mut Rows) {
                 },
                 acl: acl::of_column(snapshot, relation.oid, &column.in_files),
             };
-            attribute(rows, relation.oid, index, of);
+            attribute(rows, relation.oid.into(), index, of);
+        }
+    }
+    for index in indexes::all(snapshot) {
+        for (place, column) in index.columns().enumerate() {
+            let of = Attribute {
+                name: &column.name,
+                type_oid: column.type_oid,
+                typmod: column.typmod,
+                not_null: false,
+                has_default: false,
+                identity: "",
+                acl: Cell::Null,
+            };
+            attribute(rows, index.key.oid, place, of);
         }
     }
 }
@@ -226,7 +255,7 @@ struct Attribute<'a> {
     acl: Cell,
 }
 
-fn attribute(rows: &mut Rows, relation: u32, index: usize, of: Attribute<'_>) {
+fn attribute(rows: &mut Rows, relation: i64, index: usize, of: Attribute<'_>) {
     let known = types::find(of.type_oid);
     rows.push([
         ("attrelid", relation.into()),
@@ -272,19 +301,20 @@ fn attrdefs(snapshot: &PgSnapshot, rows: &mut Rows) {
 
 fn constraints(snapshot: &PgSnapshot, rows: &mut Rows) {
     for relation in &snapshot.relations {
-        for (index, one) in relation.constraints.iter().enumerate() {
+        for one in &relation.constraints {
             let (other, other_columns) = one.foreign.clone().unwrap_or_default();
             let matches = if one.kind == 'f' { "s" } else { " " };
             let action = if one.kind == 'f' { "a" } else { " " };
             let foreign = if one.kind == 'f' { Cell::Ints(other_columns) } else { Cell::Null };
             rows.push([
-                ("oid", Cell::Int(constraint_oid(relation.oid, index))),
+                ("oid", one.oid.into()),
                 ("conname", one.name.as_str().into()),
                 ("connamespace", relation.schema.into()),
                 ("contype", one.kind.to_string().into()),
                 // Told, and not enforced.
                 ("convalidated", false.into()),
                 ("conrelid", relation.oid.into()),
+                ("conindid", if one.is_key() { one.oid } else { 0 }.into()),
                 ("confrelid", other.into()),
                 ("confupdtype", action.into()),
                 ("confdeltype", action.into()),
@@ -296,11 +326,6 @@ fn constraints(snapshot: &PgSnapshot, rows: &mut Rows) {
             ]);
         }
     }
-}
-
-/// The object id of a relation's constraint. No two may share it, nor with a default.
-pub fn constraint_oid(relation: u32, index: usize) -> i64 {
-    (i64::from(relation) << 11) + 1700 + index as i64
 }
 
 fn descriptions(snapshot: &PgSnapshot, rows: &mut Rows) {
@@ -472,7 +497,7 @@ fn tables(snapshot: &PgSnapshot, rows: &mut Rows) {
             ("schemaname", names::schema_name(snapshot, relation.schema).into()),
             ("tablename", relation.name.as_str().into()),
             ("tableowner", owner_name(snapshot, relation.owner)),
-            ("hasindexes", false.into()),
+            ("hasindexes", relation.constraints.iter().any(PgConstraint::is_key).into()),
             ("hasrules", false.into()),
             ("hastriggers", false.into()),
             ("rowsecurity", false.into()),
@@ -508,6 +533,8 @@ mod tests {
         for (name, _) in MADE {
             assert!(shape::pg(name).is_some(), "{name}");
         }
-        assert!(is_empty("pg_policy") && !is_empty("pg_class") && !is_empty("pg_type") && !is_empty("planes"));
+        let is_empty = |name| is_empty(&PgSnapshot::default(), name);
+        assert!(is_empty("pg_policy") && is_empty("pg_index") && !is_empty("pg_class"));
+        assert!(!is_empty("pg_type") && !is_empty("planes"));
     }
 }

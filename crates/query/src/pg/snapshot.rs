@@ -79,6 +79,8 @@ pub struct PgRelation {
 /// A primary key, a unique or a foreign key.
 #[derive(Debug, Clone)]
 pub struct PgConstraint {
+    /// Its object id, and that of a key's index.
+    pub oid: i64,
     /// Its name.
     pub name: String,
     /// `p`, `u` or `f`.
@@ -87,6 +89,13 @@ pub struct PgConstraint {
     pub columns: Vec<i64>,
     /// Of a foreign key: the other relation, and the places of its columns.
     pub foreign: Option<(u32, Vec<i64>)>,
+}
+
+impl PgConstraint {
+    /// Whether it is a primary or a unique key, which has an index in Postgres' eyes.
+    pub(super) fn is_key(&self) -> bool {
+        self.kind != 'f'
+    }
 }
 
 /// A column of a relation.

@@ -2,7 +2,7 @@
 
 use super::super::cell::Cell;
 use super::super::names::{self, PROCEDURES};
-use super::super::relations::constraint_oid;
+use super::super::indexes;
 use super::super::snapshot::{PgRelation, PgSnapshot};
 use super::super::types;
 use super::{Definition, nothing, oid, text};
@@ -21,7 +21,7 @@ pub const FUNCTIONS: &[Definition] = &[
     Definition::lenient("pg_get_functiondef", 1..=1, "text", nothing),
     Definition::lenient("pg_get_function_arg_default", 2..=2, "text", nothing),
     Definition::lenient("pg_get_function_sqlbody", 1..=1, "text", nothing),
-    Definition::lenient("pg_get_indexdef", 1..=3, "text", nothing),
+    Definition::strict("pg_get_indexdef", 1..=3, "text", get_indexdef),
     Definition::lenient("pg_get_partkeydef", 1..=1, "text", nothing),
     Definition::lenient("pg_get_partition_constraintdef", 1..=1, "text", nothing),
     Definition::lenient("pg_get_ruledef", 1..=2, "text", nothing),
@@ -30,7 +30,7 @@ pub const FUNCTIONS: &[Definition] = &[
     Definition::lenient("pg_get_statisticsobjdef_columns", 1..=1, "text", nothing),
     Definition::lenient("pg_get_triggerdef", 1..=2, "text", nothing),
     Definition::strict("obj_description", 1..=2, "text", obj_description),
-    Definition::lenient("col_description", 2..=2, "text", nothing),
+    Definition::strict("col_description", 2..=2, "text", col_description),
     Definition::lenient("shobj_description", 2..=2, "text", nothing),
     // Sizes are not in the snapshot: unknown, which Postgres' clients show as empty.
     Definition::lenient("pg_relation_size", 1..=2, "int8", nothing),
@@ -84,8 +84,7 @@ fn get_viewdef(snapshot: &PgSnapshot, arguments: &[Cell]) -> Result<Cell> {
 fn get_constraintdef(snapshot: &PgSnapshot, arguments: &[Cell]) -> Result<Cell> {
     let Some(oid) = arguments.first().and_then(Cell::int) else { return Ok(Cell::Null) };
     let found = snapshot.relations.iter().find_map(|relation| {
-        let mut numbered = relation.constraints.iter().enumerate();
-        let (_, found) = numbered.find(|(index, _)| constraint_oid(relation.oid, *index) == oid)?;
+        let found = relation.constraints.iter().find(|one| one.oid == oid)?;
         Some((relation, found))
     });
     let Some((relation, found)) = found else { return Ok(Cell::Null) };
@@ -100,6 +99,26 @@ fn get_constraintdef(snapshot: &PgSnapshot, arguments: &[Cell]) -> Result<Cell> 
         }
         _ => Cell::Null,
     })
+}
+
+/// Of a column, if its place is given, its name only.
+fn get_indexdef(snapshot: &PgSnapshot, arguments: &[Cell]) -> Result<Cell> {
+    let oid = arguments.first().and_then(Cell::int).unwrap_or(0);
+    let Some(index) = indexes::find(snapshot, oid) else { return Ok(Cell::Null) };
+    Ok(match arguments.get(1).and_then(Cell::int).unwrap_or(0) {
+        0 => index.definition(snapshot).into(),
+        place => {
+            let place = usize::try_from(place - 1).ok();
+            place.and_then(|place| index.columns().nth(place)).map(|column| names::quote(&column.name)).into()
+        }
+    })
+}
+
+fn col_description(snapshot: &PgSnapshot, arguments: &[Cell]) -> Result<Cell> {
+    let place = arguments.get(1).and_then(Cell::int).and_then(|number| usize::try_from(number - 1).ok());
+    let relation = snapshot.relation(oid(arguments, 0));
+    let column = relation.zip(place).and_then(|(relation, place)| relation.columns.get(place));
+    Ok(column.and_then(|column| column.comment.as_deref()).into())
 }
 
 fn columns_at(relation: &PgRelation, places: &[i64]) -> String {

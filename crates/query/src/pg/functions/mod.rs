@@ -7,6 +7,7 @@ mod json;
 mod look_up;
 mod privilege;
 mod session;
+pub mod subscripts;
 mod text;
 
 use super::cell::{Cell, cells, column};
@@ -63,7 +64,8 @@ impl Definition {
 
 /// All functions, holding the snapshot.
 pub fn functions(snapshot: Arc<PgSnapshot>) -> Vec<Arc<ScalarUDF>> {
-    all().map(|definition| Arc::new(ScalarUDF::new_from_impl(Function::new(definition, &snapshot)))).collect()
+    let own = all().map(|definition| Arc::new(ScalarUDF::new_from_impl(Function::new(definition, &snapshot))));
+    own.chain(subscripts::functions()).collect()
 }
 
 /// Whether a name is one of [`functions`].

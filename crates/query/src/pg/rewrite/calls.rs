@@ -1,8 +1,9 @@
 //! Functions and operators of `pg_catalog` by their plain names; COLLATE is dropped.
 
+use super::super::functions::subscripts;
 use super::build;
 use sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArgumentClause, FunctionArguments, Ident, ObjectName, OrderBy, OrderByKind,
+    BinaryOperator, DataType, Expr, Function, FunctionArgumentClause, FunctionArguments, Ident, ObjectName, OrderBy, OrderByKind,
     Query, SetExpr, TableFactor, Value,
 };
 
@@ -23,7 +24,9 @@ pub fn expression(expr: &mut Expr) -> bool {
         }
         Expr::Function(function) => {
             name(function);
-            if let Some(query) = array_query(function) {
+            if let Some(places) = places(function) {
+                *expr = places;
+            } else if let Some(query) = array_query(function) {
                 *expr = array_of(query);
                 return matches!(expr, Expr::Subquery(_));
             }
@@ -36,6 +39,38 @@ pub fn expression(expr: &mut Expr) -> bool {
 /// Of no rows, too, `ARRAY(SELECT …)` is an array.
 pub fn or_empty(expr: &mut Expr) {
     *expr = build::call("coalesce", vec![take(expr), build::array(Vec::new())]);
+}
+
+/// Columns of the catalogs' vectors, whose first subscript is 0.
+const VECTORS: &[&str] = &["indkey", "indclass", "indcollation", "indoption", "partattrs", "proargtypes", "prattrs"];
+
+/// A function that gives a row for each item of an array, as `unnest` of a list.
+fn places(function: &mut Function) -> Option<Expr> {
+    let name = function.name.0.last()?.as_ident()?.value.to_lowercase();
+    let array = || build::arguments(function).and_then(|arguments| arguments.first().map(|one| (*one).clone()));
+    let list = match name.as_str() {
+        "generate_subscripts" => {
+            let array = array()?;
+            let first = if is_vector(&array) { 0 } else { 1 };
+            build::call(subscripts::SUBSCRIPTS, vec![array, build::value(Value::Number(first.to_string(), false))])
+        }
+        // There are no partitions in Postgres' sense.
+        "pg_partition_ancestors" | "pg_partition_tree" => {
+            build::cast(build::array(Vec::new()), build::array_type(DataType::BigInt(None)))
+        }
+        subscripts::EXPANDED => build::call(subscripts::EXPANDED, vec![array()?]),
+        _ => return None,
+    };
+    Some(build::call("unnest", vec![list]))
+}
+
+fn is_vector(expr: &Expr) -> bool {
+    let name = match build::bare(expr) {
+        Expr::Identifier(name) => Some(name),
+        Expr::CompoundIdentifier(names) => names.last(),
+        _ => None,
+    };
+    name.is_some_and(|name| VECTORS.contains(&name.value.to_lowercase().as_str()))
 }
 
 /// Takes an expression out of its place.

@@ -4,7 +4,8 @@
 //! 2. [`calls`]: functions qualified with `pg_catalog`, or called without parentheses; `OPERATOR(…)`, COLLATE.
 //! 3. [`barren`]: selects from catalogs that have no rows here, which is what exotic queries mostly ask.
 //! 4. [`correlated`]: scalar subqueries in the forms that the engine can turn into joins.
-//! 5. [`output`]: names and texts of what is shown.
+//! 5. [`exists`]: EXISTS among a select's items.
+//! 6. [`output`]: names and texts of what is shown.
 //!
 //! A query that needs none of it is only walked.
 
@@ -13,6 +14,7 @@ pub mod build;
 mod calls;
 mod casts;
 mod correlated;
+mod exists;
 mod output;
 mod sources;
 
@@ -48,6 +50,7 @@ impl Rewriter<'_> {
             SetExpr::Select(select) => {
                 let names = self.names();
                 sources::table_oids(&names, select);
+                exists::items(&names, select);
                 sources::expand_wildcards(&names, select);
                 barren::select(&names, select)
             }

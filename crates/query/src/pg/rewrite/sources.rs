@@ -126,7 +126,7 @@ impl Names<'_> {
                 barren: if shape.information {
                     information::is_empty(shape.name)
                 } else {
-                    relations::is_empty(shape.name)
+                    relations::is_empty(self.snapshot, shape.name)
                 },
                 system: Some(shape.oid),
             },
