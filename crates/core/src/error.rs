@@ -54,6 +54,10 @@ pub enum Kind {
     InvalidText,
     /// 22023: a parameter's value is out of its range.
     InvalidParameter,
+    /// 22007: not a date or time as it is spelled.
+    DatetimeFormat,
+    /// 22008: no such day, or beyond what can be held.
+    DatetimeOverflow,
     /// 22025: the character that escapes in a pattern is none.
     InvalidEscape,
     /// 22003: a number is out of its type's range.
@@ -104,6 +108,8 @@ pub enum Kind {
     InvalidAuthorization,
     /// 42501: not allowed.
     InsufficientPrivilege,
+    /// 25006: the transaction only reads.
+    ReadOnlyTransaction,
     /// 0LP01: what cannot be granted, or not to this role.
     InvalidGrant,
     /// 2BP01: others were granted what would be revoked.
@@ -154,6 +160,8 @@ impl Kind {
             Kind::DependentObjects => "2BP01",
             Kind::InvalidText => "22P02",
             Kind::InvalidParameter => "22023",
+            Kind::DatetimeFormat => "22007",
+            Kind::DatetimeOverflow => "22008",
             Kind::InvalidEscape => "22025",
             Kind::OutOfRange => "22003",
             Kind::DivisionByZero => "22012",
@@ -179,6 +187,7 @@ impl Kind {
             Kind::InvalidPassword => "28P01",
             Kind::InvalidAuthorization => "28000",
             Kind::InsufficientPrivilege => "42501",
+            Kind::ReadOnlyTransaction => "25006",
             Kind::InvalidGrant => "0LP01",
             Kind::DependentPrivileges => "2BP01",
             Kind::Protocol => "08P01",

@@ -279,8 +279,8 @@ pub const SETTINGS: &[Setting] = &[
         "compat_mode",
         "tidegate",
         Scope::Session,
-        Shape::OneOf(&["tidegate", "redshift"]),
-        "redshift: TRUNCATE commits, and what Redshift refuses in a transaction block is refused.",
+        Shape::OneOf(&["tidegate", "postgres", "redshift"]),
+        "What version() says. redshift: TRUNCATE commits, and what Redshift refuses in a transaction block is refused.",
     ),
     setting("datestyle", "ISO, MDY", Scope::Session, Shape::Text, "How dates are shown: always ISO."),
     setting(
@@ -290,7 +290,13 @@ pub const SETTINGS: &[Setting] = &[
         Shape::OneOf(&["heap"]),
         "Accepted for drivers that ask for it: tables are kept in one way.",
     ),
-    setting("default_transaction_read_only", "off", Scope::Session, Shape::Switch, "Accepted for drivers that set it."),
+    setting(
+        "default_transaction_read_only",
+        "off",
+        Scope::Session,
+        Shape::Switch,
+        "Whether transactions only read, unless they say otherwise.",
+    ),
     setting("distributed", "on", Scope::Session, Shape::Switch, "Whether other nodes take part in queries."),
     setting(
         "distributed_task_bytes",
@@ -386,9 +392,10 @@ pub const SETTINGS: &[Setting] = &[
         Shape::Text,
         "Snapshot isolation, whatever is asked for.",
     ),
-    setting("transaction_read_only", "off", Scope::Session, Shape::Switch, "Accepted for drivers that set it."),
+    setting("transaction_read_only", "off", Scope::Session, Shape::Switch, "Whether this transaction only reads."),
     setting("integer_datetimes", "on", Scope::Fixed, Shape::Switch, "As in Postgres."),
     setting("is_superuser", "on", Scope::Fixed, Shape::Switch, "As in Postgres."),
+    setting("max_index_keys", "32", Scope::Fixed, Shape::Whole(32, 32), "As in Postgres."),
     setting("max_identifier_length", "63", Scope::Fixed, Shape::Whole(63, 63), "As in Postgres."),
     setting("server_encoding", "UTF8", Scope::Fixed, Shape::Text, "Always UTF8."),
     setting(

@@ -5,7 +5,7 @@ use crate::types::{self, WireType, oid};
 use arrow::array::timezone::Tz;
 use arrow::compute::kernels::cast_utils::{Parser, string_to_datetime};
 use arrow::datatypes::{
-    DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType, Date32Type, Decimal256Type, DecimalType as _, Field,
+    DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType, Decimal256Type, DecimalType as _, Field,
     IntervalMonthDayNano, Time64MicrosecondType, i256,
 };
 use datafusion::common::ScalarValue;
@@ -111,13 +111,17 @@ fn of_text(told: u32, text: &str, zone: &str) -> Result<ScalarValue> {
         oid::FLOAT8 => ScalarValue::Float64(Some(bare.parse().map_err(|_| invalid("double precision", text))?)),
         oid::NUMERIC => numeric_of_text(bare)?,
         oid::BYTEA => ScalarValue::Binary(Some(bytea_of_text(text)?)),
-        oid::DATE => ScalarValue::Date32(Some(Date32Type::parse(bare).ok_or_else(|| invalid("date", text))?)),
+        oid::DATE => ScalarValue::Date32(Some(tidegate_query::formats::date_of_text(bare)?)),
         oid::TIME => {
-            let us = Time64MicrosecondType::parse(bare).ok_or_else(|| invalid("time", text))?;
+            // As in Postgres, a zone behind it says nothing.
+            let clock = bare.split(['+', '-', 'Z']).next().unwrap_or(bare).trim_end();
+            let us = Time64MicrosecondType::parse(clock).ok_or_else(|| invalid("time", text))?;
             ScalarValue::Time64Microsecond(Some(us))
         }
         oid::TIMETZ => ScalarValue::Time64Microsecond(Some(tidegate_query::formats::time_in_utc(bare)?)),
-        oid::TIMESTAMP => ScalarValue::TimestampMicrosecond(Some(timestamp_of_text(bare, "UTC", "timestamp")?), None),
+        oid::TIMESTAMP => {
+            ScalarValue::TimestampMicrosecond(Some(tidegate_query::formats::moment_of_text(bare, false)?), None)
+        }
         oid::TIMESTAMPTZ => {
             let us = timestamp_of_text(bare, zone, "timestamp with time zone")?;
             ScalarValue::TimestampMicrosecond(Some(us), Some("UTC".into()))

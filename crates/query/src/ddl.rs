@@ -93,7 +93,7 @@ pub fn new_relation(
     let (schema, name) = work.scope.place(name)?;
     if work.state().find(Space::Relation(schema), &name).is_some() {
         if if_not_exists {
-            work.notice(format!("relation \"{name}\" already exists, skipping"));
+            work.skipping("42P07", format!("relation \"{name}\" already exists, skipping"));
             return Ok(None);
         }
         return Err(Error::new(Kind::DuplicateTable, format!("relation \"{name}\" already exists")));
@@ -113,7 +113,7 @@ pub fn create_schema(work: &mut Work<'_>, create: &CreateSchema) -> Result<Outco
         return Err(Error::new(Kind::InvalidDefinition, format!("schema name \"{name}\" is reserved")));
     }
     if create.if_not_exists && work.state().find(Space::Schema, &name).is_some() {
-        work.notice(format!("schema \"{name}\" already exists, skipping"));
+        work.skipping("42P06", format!("schema \"{name}\" already exists, skipping"));
         return Ok(Outcome::Done { tag: TAG.to_string() });
     }
     work.scope.require(&Guarded::Database, Need::All(Rights::CREATE))?;

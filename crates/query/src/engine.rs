@@ -262,7 +262,8 @@ fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
 pub fn with_functions(mut state: SessionState) -> Result<SessionState> {
     let own = crate::functions::all().into_iter().chain(crate::partiql::functions());
     let casts = crate::text_cast::all().into_iter().chain(crate::timetz::all()).chain(crate::like_escape::all());
-    for function in own.chain(casts).chain(crate::arithmetic::functions()) {
+    let builtin = crate::builtin::all();
+    for function in own.chain(casts).chain(crate::arithmetic::functions()).chain(builtin) {
         state.register_udf(function).map_err(crate::from_datafusion)?;
     }
     Ok(state)

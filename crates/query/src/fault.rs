@@ -40,7 +40,9 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
             Error::new(Kind::DiskFull, message).hint("Raise storage_limit, or let the statement read less at once.")
         }
         DataFusionError::ResourcesExhausted(message) => out_of_memory(&message),
-        DataFusionError::NotImplemented(message) => Error::new(Kind::Unsupported, message),
+        DataFusionError::NotImplemented(message) => {
+            undefined_type(&message).unwrap_or_else(|| Error::new(Kind::Unsupported, message))
+        }
         DataFusionError::Plan(message) => from_text(&message, Kind::Syntax),
         DataFusionError::Execution(message) => from_text(&message, Kind::Internal),
         DataFusionError::ParquetError(inner) => Error::new(Kind::DataCorrupted, inner.to_string())
@@ -85,7 +87,9 @@ fn from_schema(error: &SchemaError) -> Error {
         SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
             Error::new(Kind::DuplicateColumn, format!("column \"{name}\" is given more than once"))
         }
-        other => Error::new(Kind::UndefinedColumn, other.to_string()),
+        SchemaError::AmbiguousReference { field } => {
+            Error::new(Kind::AmbiguousColumn, format!("column reference \"{}\" is ambiguous", field.name))
+        }
     }
 }
 
@@ -126,8 +130,46 @@ fn from_text(message: &str, otherwise: Kind) -> Error {
     if told == Kind::DivisionByZero {
         return Error::new(told, "division by zero");
     }
+    if let Some(error) = unreadable(message).or_else(|| undefined_type(message)) {
+        return error;
+    }
     let words = undefined_function(message).or_else(|| undefined_table(message)).or_else(|| grouping(message));
     Error::new(told, words.unwrap_or_else(|| message.to_string()))
+}
+
+/// `Cannot cast string 'x' to value of Int32 type` in Postgres' words, and with its states for dates and times.
+fn unreadable(message: &str) -> Option<Error> {
+    let (text, rest) = message.split_once("Cannot cast string '")?.1.split_once("' to value of ")?;
+    let told = rest.strip_suffix(" type").unwrap_or(rest);
+    let (name, of_time) = match told.split(['(', ' ']).next().unwrap_or(told) {
+        "Boolean" => ("boolean", false),
+        "Int8" | "Int16" => ("smallint", false),
+        "Int32" => ("integer", false),
+        "Int64" => ("bigint", false),
+        "Float32" => ("real", false),
+        "Float64" => ("double precision", false),
+        "Decimal128" | "Decimal256" => ("numeric", false),
+        "Date32" | "Date64" => match crate::formats::date_of_text(text) {
+            Err(error) => return Some(error),
+            Ok(_) => ("date", true),
+        },
+        "Time32" | "Time64" => ("time", true),
+        "Timestamp" => match crate::formats::moment_of_text(text, false) {
+            Err(error) => return Some(error),
+            Ok(_) => ("timestamp", true),
+        },
+        "Interval" => ("interval", true),
+        _ => return None,
+    };
+    let kind = if of_time { Kind::DatetimeFormat } else { Kind::InvalidText };
+    Some(Error::new(kind, format!("invalid input syntax for type {name}: \"{text}\"")))
+}
+
+/// A type that the parser knows as somebody's own, of which there are none.
+fn undefined_type(message: &str) -> Option<Error> {
+    let name = message.split_once("Unsupported SQL type ")?.1;
+    let own = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    own.then(|| Error::new(Kind::UndefinedObject, format!("type \"{name}\" does not exist")))
 }
 
 /// `table 'dev.public.t' not found` in Postgres' words.

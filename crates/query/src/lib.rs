@@ -16,6 +16,7 @@ mod access;
 mod arithmetic;
 mod block;
 mod build_sides;
+mod builtin;
 mod call;
 mod chunk;
 mod compat;

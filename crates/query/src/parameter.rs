@@ -3,7 +3,8 @@
 use arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{ParamValues, ScalarValue};
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::error::Result as EngineResult;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 use sqlparser::ast::{Visit, Visitor};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
@@ -85,11 +86,13 @@ pub fn arrow_of(oid: u32) -> DataType {
 pub fn types_of(plan: &LogicalPlan, told: &[Option<u32>]) -> Result<Vec<u32>> {
     let mut inferred = plan.get_parameter_types().map_err(crate::from_datafusion)?;
     inferred.extend(cast_types(plan)?);
+    let documents = document_types(plan)?;
     let highest = inferred.keys().filter_map(|name| name.trim_start_matches('$').parse::<usize>().ok()).max();
     let count = highest.unwrap_or(0).max(told.len());
     let type_of = |index: usize| {
         let guess = || inferred.get(&format!("${}", index + 1)).cloned().flatten().map(|arrow| oid_of(&arrow));
-        told.get(index).copied().flatten().or_else(guess).unwrap_or(TEXT)
+        let document = || documents.get(&format!("${}", index + 1)).copied();
+        told.get(index).copied().flatten().or_else(document).or_else(guess).unwrap_or(TEXT)
     };
     Ok((0..count).map(type_of).collect())
 }
@@ -98,6 +101,9 @@ pub fn types_of(plan: &LogicalPlan, told: &[Option<u32>]) -> Result<Vec<u32>> {
 fn cast_types(plan: &LogicalPlan) -> Result<HashMap<String, Option<DataType>>> {
     let mut found = HashMap::new();
     let walk = plan.apply_with_subqueries(|node| {
+        for (name, data_type) in limits(node).into_iter().chain(lists(node)?) {
+            found.insert(name, Some(data_type));
+        }
         node.apply_expressions(|expression| {
             expression.apply(|inner| {
                 if let Expr::Cast(cast) = inner
@@ -110,6 +116,55 @@ fn cast_types(plan: &LogicalPlan) -> Result<HashMap<String, Option<DataType>>> {
         })
     });
     walk.map_err(crate::from_datafusion)?;
+    Ok(found)
+}
+
+/// Of parameters cast to what the engine keeps as texts: the object ids of their types.
+fn document_types(plan: &LogicalPlan) -> Result<HashMap<String, u32>> {
+    const CASTS: [(&str, u32); 3] = [("uuid_in", 2950), ("json_in", 114), ("jsonb_in", 3802)];
+    let mut found = HashMap::new();
+    let walk = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expression| {
+            expression.apply(|inner| {
+                if let Expr::ScalarFunction(call) = inner
+                    && let [Expr::Placeholder(parameter)] = call.args.as_slice()
+                    && let Some((_, oid)) = CASTS.iter().find(|(name, _)| *name == call.func.name())
+                {
+                    found.insert(parameter.id.clone(), *oid);
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    walk.map_err(crate::from_datafusion)?;
+    Ok(found)
+}
+
+/// Those of LIMIT and OFFSET.
+fn limits(node: &LogicalPlan) -> Vec<(String, DataType)> {
+    let LogicalPlan::Limit(limit) = node else { return Vec::new() };
+    let parameter = |expr: &Expr| match expr {
+        Expr::Placeholder(parameter) => Some((parameter.id.clone(), DataType::Int64)),
+        _ => None,
+    };
+    [&limit.skip, &limit.fetch].into_iter().flatten().filter_map(|expr| parameter(expr)).collect()
+}
+
+/// Those of `x = ANY ($1)`: lists of what stands before.
+fn lists(node: &LogicalPlan) -> EngineResult<Vec<(String, DataType)>> {
+    let mut found = Vec::new();
+    node.apply_expressions(|expression| {
+        expression.apply(|inner| {
+            if let Expr::ScalarFunction(call) = inner
+                && call.func.name() == "array_has"
+                && let [Expr::Placeholder(parameter), item] = call.args.as_slice()
+            {
+                let known = node.inputs().into_iter().find_map(|input| item.get_type(input.schema()).ok());
+                found.extend(known.map(|item| (parameter.id.clone(), DataType::new_list(item, true))));
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })
+    })?;
     Ok(found)
 }
 
@@ -132,6 +187,11 @@ impl Known {
     pub fn add_plan(&mut self, plan: &LogicalPlan) -> Result<()> {
         let mut inferred = plan.get_parameter_types().map_err(crate::from_datafusion)?;
         inferred.extend(cast_types(plan)?);
+        for (name, oid) in document_types(plan)? {
+            if let Ok(number) = name.trim_start_matches('$').parse() {
+                self.0.entry(number).or_insert(oid);
+            }
+        }
         for (name, arrow) in inferred {
             if let (Some(arrow), Ok(number)) = (arrow, name.trim_start_matches('$').parse()) {
                 self.0.entry(number).or_insert_with(|| oid_of(&arrow));

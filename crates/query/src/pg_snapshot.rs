@@ -5,8 +5,8 @@ use crate::pg::{PgColumn, PgConstraint, PgFunction, PgRelation, PgRole, PgSchema
 use crate::scope::Scope;
 use std::sync::Arc;
 use tidegate_catalog::{
-    ADMIN, Column, Constraint, ConstraintKind, Function, HISTORY, Object, Relation, RelationKind, SqlType, State, User,
-    Volatility,
+    ADMIN, Column, Constraint, ConstraintKind, ContinuousQuery, Function, HISTORY, Object, Relation, RelationKind,
+    SqlType, State, User, Volatility,
 };
 
 /// What a scope sees.
@@ -45,7 +45,19 @@ pub fn of(scope: &Scope) -> PgSnapshot {
             })
             .collect(),
         settings: scope.settings.as_ref().clone(),
-        version: format!("PostgreSQL 15.0 (Tidegate {})", env!("CARGO_PKG_VERSION")),
+        version: version(scope),
+    }
+}
+
+/// What clients tell a server by: Redshift's drivers and dbt look for its words.
+fn version(scope: &Scope) -> String {
+    let mode = scope.settings.iter().find(|(name, _, _)| name == "compat_mode");
+    match mode.map_or("", |(_, value, _)| value.as_str()) {
+        "redshift" => {
+            "PostgreSQL 8.0.2 on i686-pc-linux-gnu, compiled by GCC gcc (GCC) 3.4.2, Redshift 1.0.0".to_string()
+        }
+        "postgres" => "PostgreSQL 15.0 on x86_64-pc-linux-gnu, compiled by rustc, 64-bit".to_string(),
+        _ => format!("PostgreSQL 15.0 (Tidegate {})", env!("CARGO_PKG_VERSION")),
     }
 }
 
@@ -53,7 +65,12 @@ fn relation(state: &State, relation: &Relation) -> PgRelation {
     let (kind, definition) = match &relation.kind {
         RelationKind::View(view) => ('v', Some(view.query.clone())),
         RelationKind::External(_) => ('f', None),
-        RelationKind::Table(_) | RelationKind::Stream(_) => ('r', None),
+        // Of a materialized view its query.
+        RelationKind::Table(_) => match made_by(state, relation) {
+            Some(view) => ('m', Some(view.spec.query.clone())),
+            None => ('r', None),
+        },
+        RelationKind::Stream(_) => ('r', None),
     };
     let rows = state.files(relation.oid).map_or(-1, |files| i64::try_from(files.rows()).unwrap_or(i64::MAX));
     PgRelation {
@@ -74,6 +91,10 @@ fn relation(state: &State, relation: &Relation) -> PgRelation {
             _ => Vec::new(),
         },
     }
+}
+
+fn made_by<'s>(state: &'s State, relation: &Relation) -> Option<&'s ContinuousQuery> {
+    state.all::<ContinuousQuery>().find(|query| query.spec.view && query.spec.target == relation.oid)
 }
 
 fn constraint(state: &State, relation: &Relation, index: usize, constraint: &Constraint) -> PgConstraint {

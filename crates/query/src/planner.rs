@@ -82,6 +82,7 @@ impl Planner {
         crate::service_table::rewrite(&mut statement, &self.scope.engine);
         let snapshot = crate::pg_snapshot::of(&self.scope);
         crate::pg::rewrite(&mut statement, &snapshot)?;
+        crate::builtin::rewrite(&mut statement);
         crate::text_cast::rewrite(&mut statement);
         crate::timetz::rewrite(&mut statement);
         crate::like_escape::rewrite(&mut statement);

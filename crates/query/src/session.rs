@@ -1,6 +1,7 @@
 //! A session: one client's settings, transaction and user, and the statements it runs.
 
 mod describe;
+mod read_only;
 mod role;
 mod settings;
 mod transaction;
@@ -20,6 +21,7 @@ use crate::work::Work;
 use crate::{compat, copy_in, locking, temporary};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
+use read_only::refuse_write;
 use settings::setting_name;
 use std::sync::Arc;
 use tidegate_catalog::HISTORY_SCHEMA;
@@ -226,6 +228,7 @@ impl Session {
             }
             return Ok(outcome);
         }
+        self.refuse_writes(&statement)?;
         let redshift = self.is_redshift()?;
         if redshift && !self.block.is_idle() {
             compat::refuse_in_block(&statement)?;
@@ -257,11 +260,13 @@ impl Session {
         }
         let scope = self.scope()?;
         let in_block = !self.block.is_idle();
+        let read_only = self.is_read_only()?;
         let transaction = self.block.open_transaction()?;
         let mut work = Work { scope, transaction, in_block, notices: &mut self.notices };
         if let Statement::Sql(sql) = statement
             && let Some(call) = Call::of(work.engine(), sql)?
         {
+            refuse_write(read_only, "SELECT of a function that changes something")?;
             return call.perform(&mut work, values).await;
         }
         match statement {
@@ -285,7 +290,7 @@ impl Session {
     /// Statements about the session itself. None: it is another one.
     async fn control(&mut self, statement: &ast::Statement) -> Result<Option<Outcome>> {
         let outcome = match statement {
-            ast::Statement::StartTransaction { .. } => self.begin(),
+            ast::Statement::StartTransaction { modes, .. } => self.begin(modes)?,
             ast::Statement::Commit { .. } => self.end(true).await?,
             ast::Statement::Rollback { savepoint: None, .. } => self.end(false).await?,
             ast::Statement::Rollback { savepoint: Some(name), .. } => self.rollback_to(&fold(name))?,

@@ -146,6 +146,11 @@ impl Work<'_> {
         self.tell("NOTICE", "00000", message.into());
     }
 
+    /// Tells the client that a thing is there already, by the code that would be the error's.
+    pub fn skipping(&mut self, code: &str, message: impl Into<String>) {
+        self.tell("NOTICE", code, message.into());
+    }
+
     /// Tells the client something at once, while the statement runs; where it does not listen, nothing.
     pub fn notice_now(&self, message: impl Into<String>) {
         let (severity, code) = ("NOTICE".to_string(), "00000".to_string());

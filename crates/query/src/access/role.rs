@@ -14,7 +14,7 @@ pub fn create(work: &mut Work<'_>, create: &CreateUser) -> Result<&'static str> 
     let name = fold(&create.name);
     if work.state().named::<User>(&name).is_some() {
         if create.if_not_exists {
-            work.notice(format!("role \"{name}\" already exists, skipping"));
+            work.skipping("42710", format!("role \"{name}\" already exists, skipping"));
             return Ok("CREATE ROLE");
         }
         return Err(Error::new(Kind::DuplicateObject, format!("role \"{name}\" already exists")));

@@ -462,6 +462,23 @@ pub fn time_in_utc(text: &str) -> Result<i64> {
     })
 }
 
+/// Microseconds since 1970 that a text means. Without `zoned`, an offset in it is passed over. 22007, 22008.
+pub fn moment_of_text(text: &str, zoned: bool) -> Result<i64> {
+    values::timestamp(text.as_bytes(), zoned).map_err(|bad| unreadable(bad, "timestamp", text))
+}
+
+/// Days since 1970 that a text means. 22007, 22008.
+pub fn date_of_text(text: &str) -> Result<i32> {
+    values::date(text.as_bytes()).map_err(|bad| unreadable(bad, "date", text))
+}
+
+fn unreadable(bad: Bad, name: &str, text: &str) -> Error {
+    match bad {
+        Bad::Range => Error::new(Kind::DatetimeOverflow, format!("date/time field value out of range: \"{text}\"")),
+        _ => Error::new(Kind::DatetimeFormat, format!("invalid input syntax for type {name}: \"{text}\"")),
+    }
+}
+
 /// Texts as times in UTC.
 pub fn times_in_utc(array: &ArrayRef) -> Result<ArrayRef> {
     let texts = cast(array, &DataType::Utf8).map_err(Error::internal)?;

@@ -192,6 +192,11 @@ impl Pattern {
         found.map_or_else(|| super::values::date(text), Ok)
     }
 
+    /// Microseconds since 1970 that a text means; None for one that does not fit.
+    pub fn micros(&self, text: &str) -> Option<i64> {
+        self.timestamp(text.as_bytes()).ok()
+    }
+
     /// Microseconds since 1970.
     fn timestamp(&self, text: &[u8]) -> Result<i64, Bad> {
         let parts = self.parts(text.trim_ascii())?;

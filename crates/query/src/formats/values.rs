@@ -179,7 +179,8 @@ pub(super) fn date(text: &[u8]) -> Result<i32, Bad> {
         return Ok(days);
     }
     let (days, rest) = leading_date(text)?;
-    if rest.is_empty() {
+    // Clients send a zone behind a date, too, which says nothing of it.
+    if rest.is_empty() || zone(rest.trim_ascii_start()).is_ok() {
         return Ok(days);
     }
     timestamp(text, false).map(|_| days)

@@ -55,6 +55,13 @@ pub fn find(snapshot: &PgSnapshot, oid: i64) -> Option<Index<'_>> {
     all(snapshot).find(|index| index.key.oid == oid)
 }
 
+/// The object id of a constraint's index: a key's own, of a foreign key that of the key which it refers to; else 0.
+pub fn of_constraint(snapshot: &PgSnapshot, one: &PgConstraint) -> i64 {
+    let Some((other, columns)) = &one.foreign else { return if one.is_key() { one.oid } else { 0 } };
+    let mut keys = snapshot.relation(*other).into_iter().flat_map(PgRelation::keys);
+    keys.find(|key| key.columns == *columns).map_or(0, |key| key.oid)
+}
+
 /// Their rows of `pg_class`.
 pub fn classes(snapshot: &PgSnapshot, rows: &mut Rows) {
     for Index { relation, key } in all(snapshot) {
@@ -94,7 +101,7 @@ pub fn indexes(snapshot: &PgSnapshot, rows: &mut Rows) {
             ("indisready", true.into()),
             ("indislive", true.into()),
             ("indkey", Cell::Ints(key.columns.clone())),
-            ("indcollation", Cell::Ints(collations.map(i64::from).collect())),
+            ("indcollation", Cell::Ints(collations.collect())),
             ("indclass", none()),
             ("indoption", none()),
         ]);

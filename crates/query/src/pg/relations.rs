@@ -314,7 +314,7 @@ fn constraints(snapshot: &PgSnapshot, rows: &mut Rows) {
                 // Told, and not enforced.
                 ("convalidated", false.into()),
                 ("conrelid", relation.oid.into()),
-                ("conindid", if one.is_key() { one.oid } else { 0 }.into()),
+                ("conindid", indexes::of_constraint(snapshot, one).into()),
                 ("confrelid", other.into()),
                 ("confupdtype", action.into()),
                 ("confdeltype", action.into()),

@@ -29,7 +29,7 @@ impl Session {
                 ast::SetSessionAuthorizationParamKind::User(name) => Some(fold(&name)),
             })?,
             // Snapshot isolation whatever is asked for, as drivers ask for several.
-            ast::Set::SetTransaction { .. } => {}
+            ast::Set::SetTransaction { modes, session, .. } => self.set_modes(&modes, session)?,
             other => return Err(unsupported(&other.to_string())),
         }
         Ok(Outcome::Done { tag: "SET".to_string() })

@@ -94,11 +94,12 @@ impl Session {
         ms.and_then(|ms| u64::try_from(ms).ok()).filter(|ms| *ms > 0).map(Duration::from_millis)
     }
 
-    pub(super) fn begin(&mut self) -> Outcome {
-        if self.block.begin() {
-            self.warn("25001", "there is already a transaction in progress");
+    pub(super) fn begin(&mut self, modes: &[ast::TransactionMode]) -> Result<Outcome> {
+        match self.block.begin() {
+            true => self.warn("25001", "there is already a transaction in progress"),
+            false => self.begin_access(modes)?,
         }
-        done("BEGIN")
+        Ok(done("BEGIN"))
     }
 
     pub(super) async fn end(&mut self, commit: bool) -> Result<Outcome> {
@@ -109,6 +110,7 @@ impl Session {
         }
         self.cursors.end_transaction();
         self.block.leave();
+        self.end_access()?;
         if commit {
             self.commit().await?;
         }

@@ -1,8 +1,8 @@
 //! Functions that describe objects: types, columns, views, functions, sizes.
 
 use super::super::cell::Cell;
-use super::super::names::{self, PROCEDURES};
 use super::super::indexes;
+use super::super::names::{self, PROCEDURES};
 use super::super::snapshot::{PgRelation, PgSnapshot};
 use super::super::types;
 use super::{Definition, nothing, oid, text};

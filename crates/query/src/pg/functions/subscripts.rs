@@ -6,9 +6,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::{exec_err, plan_err};
 use datafusion::error::Result;
-use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use std::sync::Arc;
 
 /// The subscripts of an array, the first of which is the second argument.
@@ -69,7 +67,9 @@ impl ScalarUDFImpl for Places {
         let arrays = args.args.iter().map(|value| value.to_array(count)).collect::<Result<Vec<_>>>()?;
         let Some(items) = arrays.first() else { return exec_err!("{} without arguments", self.name) };
         let first = match arrays.get(1) {
-            Some(first) if count > 0 => cast(first, &DataType::Int64)?.as_primitive::<arrow::datatypes::Int64Type>().value(0),
+            Some(first) if count > 0 => {
+                cast(first, &DataType::Int64)?.as_primitive::<arrow::datatypes::Int64Type>().value(0)
+            }
             _ => 1,
         };
         let item = item(items.data_type())?;

@@ -3,8 +3,8 @@
 use super::super::functions::subscripts;
 use super::build;
 use sqlparser::ast::{
-    BinaryOperator, DataType, Expr, Function, FunctionArgumentClause, FunctionArguments, Ident, ObjectName, OrderBy, OrderByKind,
-    Query, SetExpr, TableFactor, Value,
+    BinaryOperator, DataType, Expr, Function, FunctionArgumentClause, FunctionArguments, Ident, ObjectName, OrderBy,
+    OrderByKind, Query, SetExpr, TableFactor, Value,
 };
 
 /// Called without parentheses.

@@ -1,15 +1,22 @@
 //! EXISTS as a part of a select's items, where the engine knows it in WHERE only: the number of rows is not 0.
 
 use super::build;
+use super::calls::take;
 use super::correlated;
 use super::sources::Names;
 use sqlparser::ast::{
-    BinaryOperator, Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, Value, VisitMut, VisitorMut,
+    BinaryOperator, Expr, GroupByExpr, Ident, Query, Select, SelectItem, SetExpr, Value, VisitMut, VisitorMut,
 };
 use std::ops::ControlFlow;
 
 /// Rewrites those of a select's items; of a subquery in them they are its own.
 pub fn items(names: &Names<'_>, select: &mut Select) {
+    for item in &mut select.projection {
+        // As Postgres calls it.
+        if let SelectItem::UnnamedExpr(expr @ Expr::Exists { negated: false, .. }) = item {
+            *item = SelectItem::ExprWithAlias { expr: take(expr), alias: Ident::new("exists") };
+        }
+    }
     let mut counting = Counting { names, depth: 0 };
     // It never breaks off.
     let _ = VisitMut::visit(&mut select.projection, &mut counting);
@@ -59,7 +66,7 @@ fn counted(query: &Query) -> Option<Box<Query>> {
     let grouped = !matches!(&select.group_by, GroupByExpr::Expressions(by, _) if by.is_empty());
     let cut = query.limit_clause.is_some() || query.fetch.is_some() || select.top.is_some();
     let whole = select.projection.iter().any(super::barren::is_aggregate);
-    if grouped || cut || whole || select.having.is_some() || select.qualify.is_some() || select.from.is_empty() {
+    if grouped || cut || whole || select.having.is_some() || select.qualify.is_some() {
         return None;
     }
     let one = build::value(Value::Number("1".to_string(), false));

@@ -180,8 +180,66 @@ fn is_always_null(expr: &Expr) -> bool {
     ALWAYS_NULL.contains(&fold(name).as_str())
 }
 
+/// Functions that give rows; another one in FROM gives its one value.
+const TABLE_FUNCTIONS: &[&str] = &["generate_series", "hop", "range", "tumble", "unnest", KEYWORDS];
+
+/// `FROM f(…) AS a` for a function that gives one value, as `FROM (SELECT f(…) AS a) AS a`.
+fn as_derived(
+    snapshot: &PgSnapshot,
+    name: &ObjectName,
+    args: &[FunctionArg],
+    alias: Option<&TableAlias>,
+) -> Option<TableFactor> {
+    let parts = name_parts(name);
+    let function = match parts.as_slice() {
+        [function] => function,
+        [schema, function] => {
+            let schema = names::schema_oid(snapshot, schema)?;
+            let own = snapshot.functions.iter().find(|one| one.schema == schema && one.name == *function)?;
+            &own.name
+        }
+        _ => return None,
+    };
+    if TABLE_FUNCTIONS.contains(&function.as_str()) || function.contains("://") {
+        return None;
+    }
+    let column = alias.map_or_else(|| function.clone(), |alias| fold(&alias.name));
+    let mut call = build::call(function, Vec::new());
+    if let Expr::Function(call) = &mut call {
+        call.name = name.clone();
+    }
+    if let Expr::Function(call) = &mut call
+        && let sqlparser::ast::FunctionArguments::List(list) = &mut call.args
+    {
+        list.args = args.to_vec();
+    }
+    let text = format!("SELECT {call} AS {} ", tidegate_parser::quoted(&column));
+    let subquery = tidegate_parser::parse_query(&text).ok()?;
+    let mut alias = alias.cloned().unwrap_or_else(|| TableAlias {
+        explicit: true,
+        name: Ident::with_quote('"', function),
+        columns: Vec::new(),
+        at: None,
+    });
+    alias.columns.truncate(1);
+    Some(TableFactor::Derived { lateral: false, subquery, alias: Some(alias), sample: None })
+}
+
 /// Gives catalogs the schema they are in, and table functions their plain names.
 pub fn qualify(names: &Names<'_>, factor: &mut TableFactor) {
+    plain_name(names, factor);
+    let derived = match factor {
+        TableFactor::Table { name, args: Some(args), alias, .. } => {
+            as_derived(names.snapshot, name, &args.args, alias.as_ref())
+        }
+        _ => None,
+    };
+    if let Some(derived) = derived {
+        *factor = derived;
+    }
+}
+
+fn plain_name(names: &Names<'_>, factor: &mut TableFactor) {
     match factor {
         TableFactor::Table { name, args, .. } => {
             let parts = name_parts(name);

@@ -312,7 +312,7 @@ async fn other_queries_get_names_and_stay_as_they_are() {
             "SELECT (SELECT 1 WHERE false), EXISTS (SELECT 1 FROM u WHERE u.a = t.a) FROM t",
             Some(
                 "SELECT (SELECT CAST(1 AS INT) AS \"?column?\" WHERE false) AS \"?column?\", \
-                 EXISTS (SELECT CAST(1 AS INT) AS \"?column?\" FROM u WHERE u.a = t.a) AS \"exists\" FROM t",
+                 (coalesce((SELECT count(1) FROM u WHERE u.a = t.a), 0) > 0) AS exists FROM t",
             ),
         ),
         ("SELECT t.a, t.* FROM t", None),
