@@ -1100,7 +1100,7 @@ public class Jdbc {
             {"SELECT '10:00:00+02'::time", "10:00:00"}, {"SELECT '1e3'::numeric(10,2)", "1000.00"}, {"SELECT '1E-10'::numeric(38,10)", "0.0000000001"},
             {"SELECT ' 5 '::int", "5"}, {"SELECT 'yes'::boolean", "t"}, {"SELECT 'off'::boolean", "f"}, {"SELECT '1'::boolean", "t"},
             {"SELECT '2013-01-01'::date + 1", "2013-01-02"}, {"SELECT 12.5::numeric", "12.5"}, {"SELECT 1.5::numeric + 1.25::numeric", "2.75"},
-            {"SELECT 10.0 / 4", "2.5000000000000000"}, {"SELECT E'a\\n'", "a\n"}, {"SELECT U&'d\0061t'", "dat"}, {"SELECT $$it's$$", "it's"},
+            {"SELECT 10.0 / 4", "2.5000000000000000"}, {"SELECT E'a\\n'", "a\n"}, {"SELECT U&'d\\0061t'", "dat"}, {"SELECT $$it's$$", "it's"},
             {"SELECT to_char(DATE '2013-05-01', 'Month')", "May      "}, {"SELECT trim(trailing FROM 'abc  ')", "abc"}, {"SELECT mod(7, 4)", "3"},
         };
         List<String> wrong = new ArrayList<>();
