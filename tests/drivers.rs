@@ -1,5 +1,5 @@
-//! Real clients against a real server: psql, psycopg, asyncpg, pg8000, SQLAlchemy, boto3, deltalake, the TPC-H and
-//! TPC-DS queries against DuckDB, and the server in a container.
+//! Real clients against a real server: psql, psycopg, asyncpg, pg8000, SQLAlchemy, pgJDBC, psqlODBC, boto3, deltalake,
+//! the TPC-H and TPC-DS queries against DuckDB, and the server in a container.
 //!
 //! Each script prints `PASS name`, `FAIL name` or `SKIP name: reason` for each of its checks, and exits 0 only if none failed.
 
@@ -72,6 +72,16 @@ fn pg8000() {
 #[test]
 fn sqlalchemy() {
     run("sqlalchemy", script("drivers/sqlalchemy_test.py"), &Server::start());
+}
+
+#[test]
+fn jdbc() {
+    run("jdbc", script("drivers/jdbc.sh"), &Server::start());
+}
+
+#[test]
+fn odbc() {
+    run("odbc", script("drivers/odbc_test.py"), &Server::start());
 }
 
 #[test]
