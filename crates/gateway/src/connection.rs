@@ -9,10 +9,9 @@ use crate::guard::Guard;
 use crate::transport::{Failure, Incoming, Outgoing, Wire};
 use crate::{extended, simple};
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::{Error, Kind, millis};
-use tidegate_query::{Prepared, Session, TxStatus};
+use tidegate_query::{Session, TxStatus};
 use tokio_util::sync::CancellationToken;
 
 /// When a connection must end.
@@ -29,7 +28,6 @@ pub struct Connection {
     pub(crate) incoming: Incoming,
     pub(crate) outgoing: Outgoing,
     pub(crate) session: Session,
-    pub(crate) statements: HashMap<String, Arc<Prepared>>,
     pub(crate) portals: HashMap<String, Portal>,
     slot: Slot,
     ending: Ending,
@@ -39,8 +37,8 @@ pub struct Connection {
 impl Connection {
     /// A connection over a socket whose client has logged in.
     pub fn new(incoming: Incoming, outgoing: Outgoing, session: Session, slot: Slot, ending: Ending) -> Self {
-        let (statements, portals) = (HashMap::new(), HashMap::new());
-        Connection { incoming, outgoing, session, statements, portals, slot, ending, skip_to_sync: false }
+        let portals = HashMap::new();
+        Connection { incoming, outgoing, session, portals, slot, ending, skip_to_sync: false }
     }
 
     /// Answers messages until one side ends it.

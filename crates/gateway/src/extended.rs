@@ -9,13 +9,12 @@ use crate::frontend::{Bind, Frontend, Target};
 use crate::guard::Guard;
 use crate::rows::RowCursor;
 use crate::transport::{Failure, Wire};
+use arrow::datatypes::{Field, SchemaRef};
 use datafusion::common::ScalarValue;
 use std::sync::Arc;
 use tidegate_core::{Error, Kind, Result};
 use tidegate_query::{Outcome, Prepared, RowsTag};
 
-/// Prepared statements of one connection.
-pub const STATEMENTS_MAX: usize = 10_000;
 /// Portals of one connection that are open at one time.
 pub const PORTALS_MAX: usize = 1_000;
 
@@ -42,7 +41,7 @@ pub async fn answer(connection: &mut Connection, message: Frontend) -> Wire<()> 
         Frontend::Execute(name, max_rows) => execute(connection, name, max_rows).await,
         Frontend::Close(target, name) => {
             match target {
-                Target::Statement => drop(connection.statements.remove(&name)),
+                Target::Statement => connection.session.close_prepared(&name),
                 Target::Portal => drop(connection.portals.remove(&name)),
             }
             backend::put_bare(&mut connection.outgoing.buffer, b'3');
@@ -53,34 +52,22 @@ pub async fn answer(connection: &mut Connection, message: Frontend) -> Wire<()> 
     }
 }
 
-/// The end of a group of messages.
+/// The end of a group of messages, and of the transaction that they are.
 pub async fn sync(connection: &mut Connection) -> Wire<()> {
+    connection.session.sync().await?;
     connection.put_news();
     Ok(())
 }
 
 async fn parse(connection: &mut Connection, name: String, sql: &str, types: &[u32]) -> Wire<()> {
-    if !name.is_empty() && connection.statements.contains_key(&name) {
-        let message = format!("prepared statement \"{name}\" already exists");
-        return Err(Error::new(Kind::DuplicateObject, message).into());
-    }
-    if connection.statements.len() >= STATEMENTS_MAX {
-        let message = format!("a connection may hold {STATEMENTS_MAX} prepared statements");
-        return Err(Error::new(Kind::LimitExceeded, message).hint("Close those that are not needed.").into());
-    }
     let types: Vec<Option<u32>> = types.iter().map(|told| (*told != 0).then_some(*told)).collect();
     let guard = connection.begin_statement();
     let Connection { incoming, session, .. } = connection;
     let work = async { session.prepare(sql, &types).await.map_err(Failure::from) };
     let prepared = guard.run(incoming, work).await?;
-    connection.statements.insert(name, Arc::new(prepared));
+    connection.session.keep_prepared(name, prepared)?;
     backend::put_bare(&mut connection.outgoing.buffer, b'1');
     Ok(())
-}
-
-fn statement_of(connection: &Connection, name: &str) -> Result<Arc<Prepared>> {
-    let found = connection.statements.get(name).cloned();
-    found.ok_or_else(|| Error::new(Kind::UndefinedStatement, format!("prepared statement \"{name}\" does not exist")))
 }
 
 fn no_portal(name: &str) -> Error {
@@ -88,7 +75,7 @@ fn no_portal(name: &str) -> Error {
 }
 
 fn bind(connection: &mut Connection, message: Bind) -> Result<()> {
-    let prepared = statement_of(connection, &message.statement)?;
+    let prepared = connection.session.prepared(&message.statement)?;
     let named = !message.portal.is_empty();
     if named && connection.portals.contains_key(&message.portal) {
         return Err(Error::new(Kind::DuplicateObject, format!("portal \"{}\" already exists", message.portal)));
@@ -128,7 +115,7 @@ fn parameters(message: &Bind, types: &[u32], zone: &str) -> Result<Vec<ScalarVal
 
 fn describe(connection: &mut Connection, target: Target, name: &str) -> Result<()> {
     let (prepared, formats) = match target {
-        Target::Statement => (statement_of(connection, name)?, Vec::new()),
+        Target::Statement => (connection.session.prepared(name)?, Vec::new()),
         // A cursor that SQL declared is a portal too, as in Postgres.
         Target::Portal if !connection.portals.contains_key(name) => {
             let schema = connection.session.cursor_schema(name).map_err(|_| no_portal(name))?;
@@ -190,6 +177,7 @@ async fn start(
     let work = async { session.execute(prepared, parameters).await.map_err(Failure::from) };
     match guard.run(incoming, work).await? {
         Outcome::Rows { schema, rows, tag } => {
+            refuse_other_columns(prepared, &schema)?;
             let formats = Format::spread(formats, schema.fields().len())?;
             let cursor = RowCursor::new(&schema, formats, connection.zone(), rows);
             Ok(Some(Progress::Sending(cursor, tag)))
@@ -203,6 +191,16 @@ async fn start(
         Outcome::CopyOut { schema, rows, options } => {
             copy::send_out(connection, guard, &schema, rows, &options).await.map(|()| None)
         }
+    }
+}
+
+/// 0A000 when a table has changed since its statement was described: drivers know the sentence, and prepare it anew.
+fn refuse_other_columns(prepared: &Prepared, found: &SchemaRef) -> Result<()> {
+    let Some(told) = &prepared.schema else { return Ok(()) };
+    let column = |field: &Arc<Field>| (field.name().clone(), crate::types::WireType::of_field(field).oid);
+    match told.fields().iter().map(column).eq(found.fields().iter().map(column)) {
+        true => Ok(()),
+        false => Err(Error::new(Kind::Unsupported, "cached plan must not change result type")),
     }
 }
 

@@ -1,4 +1,5 @@
-//! PREPARE, EXECUTE and DEALLOCATE in SQL (DML-08): statements under names of one session.
+//! Statements under names of one session: those of PREPARE (DML-08) and those of the protocol, which are one table as in
+//! Postgres. The protocol's nameless statement is among them, under no name.
 
 use crate::outcome::Outcome;
 use crate::parameter::{self, Prepared};
@@ -13,37 +14,47 @@ use tidegate_parser::ast::{self, Expr, SelectItem};
 use tidegate_parser::{fold, name_parts};
 
 /// Most statements that a session has prepared at one time.
-const STATEMENTS_MAX: usize = 1000;
+const STATEMENTS_MAX: usize = 10_000;
 
 /// The statements of a session, by name.
 #[derive(Default)]
 pub struct PreparedStatements(HashMap<String, Arc<Prepared>>);
 
 impl PreparedStatements {
-    /// PREPARE.
-    pub fn add(&mut self, name: String, prepared: Prepared) -> Result<Outcome> {
+    /// PREPARE, and the protocol's Parse; the nameless one takes the place of the one before. 42710 for a name in use.
+    pub fn add(&mut self, name: String, prepared: Prepared) -> Result<()> {
         if self.0.len() >= STATEMENTS_MAX {
             let message = format!("a session has {STATEMENTS_MAX} prepared statements at most");
             return Err(Error::new(Kind::LimitExceeded, message).hint("DEALLOCATE those that are not needed."));
         }
-        if self.0.contains_key(&name) {
+        if !name.is_empty() && self.0.contains_key(&name) {
             let message = format!("prepared statement \"{name}\" already exists");
             return Err(Error::new(Kind::DuplicateObject, message).hint("DEALLOCATE it first."));
         }
         self.0.insert(name, Arc::new(prepared));
-        Ok(Outcome::Done { tag: "PREPARE".to_string() })
+        Ok(())
+    }
+
+    /// The one of a name. 26000.
+    pub fn named(&self, name: &str) -> Result<Arc<Prepared>> {
+        self.0.get(name).cloned().ok_or_else(|| missing(name))
+    }
+
+    /// The protocol's Close, which a name that is none does not trouble.
+    pub fn close(&mut self, name: &str) {
+        self.0.remove(name);
     }
 
     /// What EXECUTE names. 26000.
     pub fn find(&self, name: Option<&ast::ObjectName>) -> Result<Arc<Prepared>> {
         let name = name.and_then(|name| name_parts(name).pop()).unwrap_or_default();
-        self.0.get(&name).cloned().ok_or_else(|| missing(&name))
+        self.named(&name)
     }
 
     /// DEALLOCATE, of one or of ALL.
     pub fn remove(&mut self, name: &ast::Ident) -> Result<Outcome> {
         if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("all") {
-            self.0.clear();
+            self.0.retain(|name, _| name.is_empty());
             return Ok(Outcome::Done { tag: "DEALLOCATE ALL".to_string() });
         }
         let name = fold(name);

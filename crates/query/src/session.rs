@@ -159,12 +159,18 @@ impl Session {
         Ok(self.variables.get("compat_mode")? == "redshift")
     }
 
-    /// Runs a prepared statement with its parameters' values.
+    /// Runs a prepared statement with its parameters' values. Outside of a block all up to the next
+    /// [`Session::sync`] is one transaction, as in Postgres.
     pub async fn execute(&mut self, prepared: &Prepared, values: Vec<ScalarValue>) -> Result<Outcome> {
         match &prepared.statement {
-            Some(statement) => self.perform(statement.clone(), values, true).await,
+            Some(statement) => self.perform(statement.clone(), values, false).await,
             None => Ok(Outcome::Empty),
         }
+    }
+
+    /// Commits what prepared statements have done since the last time, unless a block is open.
+    pub async fn sync(&mut self) -> Result<()> {
+        self.commit_implicit().await
     }
 
     /// What the next statement sees.

@@ -3,13 +3,14 @@
 use super::settings::{setting_name, show_schema};
 use super::{Session, placed};
 use crate::call::Call;
-use crate::dispatch::is_query;
+use crate::dispatch::{done, is_query};
 use crate::outcome::Outcome;
 use crate::parameter::{self, Prepared};
 use crate::planner::{Planner, shown_schema};
 use crate::service::Described;
 use crate::{insert, prepared, sql_type, table_arguments};
 use datafusion::common::ScalarValue;
+use std::sync::Arc;
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{Piece, Statement, Written, ast, fold, written};
 
@@ -100,7 +101,23 @@ impl Session {
         let told = |told: &ast::DataType| Ok(Some(parameter::oid_of(&sql_type::sql_type(told)?.arrow())));
         let types = types.iter().map(told).collect::<Result<Vec<_>>>()?;
         let prepared = self.describe(Statement::Sql(Box::new(statement.clone())), &types).await?;
+        self.prepared.add(name, prepared)?;
+        Ok(done("PREPARE"))
+    }
+
+    /// The protocol's Parse, under a name or none.
+    pub fn keep_prepared(&mut self, name: String, prepared: Prepared) -> Result<()> {
         self.prepared.add(name, prepared)
+    }
+
+    /// A prepared statement, whoever prepared it. 26000.
+    pub fn prepared(&self, name: &str) -> Result<Arc<Prepared>> {
+        self.prepared.named(name)
+    }
+
+    /// The protocol's Close.
+    pub fn close_prepared(&mut self, name: &str) {
+        self.prepared.close(name);
     }
 }
 
