@@ -1,5 +1,5 @@
-//! Real clients against a real server: psql, psycopg, asyncpg, pg8000, SQLAlchemy, boto3, deltalake, the TPC-H and
-//! TPC-DS queries against DuckDB, and the server in a container.
+//! Real clients against a real server: psql, psycopg, asyncpg, pg8000, SQLAlchemy, pandas, redshift_connector, dbt,
+//! node-postgres, boto3, deltalake, the TPC-H and TPC-DS queries against DuckDB, and the server in a container.
 //!
 //! Each script prints `PASS name`, `FAIL name` or `SKIP name: reason` for each of its checks, and exits 0 only if none failed.
 
@@ -72,6 +72,30 @@ fn pg8000() {
 #[test]
 fn sqlalchemy() {
     run("sqlalchemy", script("drivers/sqlalchemy_test.py"), &Server::start());
+}
+
+#[test]
+fn pandas() {
+    run("pandas", script("drivers/pandas_test.py"), &Server::start());
+}
+
+#[test]
+fn redshift_connector() {
+    run("redshift_connector", script("drivers/redshift_connector_test.py"), &Server::start());
+}
+
+#[test]
+fn dbt() {
+    let mut command = Command::new(harness::cache().join("dbt-venv/bin/python"));
+    command.arg(harness::root().join("tests/drivers/dbt_test.py"));
+    run("dbt", command, &Server::start());
+}
+
+#[test]
+fn node_postgres() {
+    let mut command = Command::new("node");
+    command.arg(harness::root().join("tests/drivers/node_postgres_test.js"));
+    run("node-postgres", command, &Server::start());
 }
 
 #[test]
