@@ -1,5 +1,5 @@
 //! Real clients against a real server: psql, psycopg, asyncpg, pg8000, SQLAlchemy, pgJDBC, psqlODBC,
-//! node-postgres, pandas, redshift_connector, boto3, deltalake,
+//! node-postgres, pandas, redshift_connector, dbt, boto3, deltalake,
 //! the TPC-H and TPC-DS queries against DuckDB, and the server in a container.
 //!
 //! Each script prints `PASS name`, `FAIL name` or `SKIP name: reason` for each of its checks, and exits 0 only if none failed.
@@ -101,7 +101,15 @@ fn pandas() {
 
 #[test]
 fn redshift_connector() {
-    run("redshift_connector", script("drivers/redshift_connector_test.py"), &Server::start());
+    // It wants another scramp than pg8000 does, and lives where dbt-redshift brings it.
+    let mut command = Command::new(harness::cache().join("dbt-venv/bin/python"));
+    command.arg(harness::root().join("tests/drivers/redshift_connector_test.py"));
+    run("redshift_connector", command, &Server::start());
+}
+
+#[test]
+fn dbt() {
+    run("dbt", script("drivers/dbt_test.py"), &Server::start());
 }
 
 #[test]

@@ -51,6 +51,9 @@ pub async fn run(connection: &mut Connection, sql: &str) -> Wire<()> {
                 backend::put_row_description(&mut connection.outgoing.buffer, &schema, &[]);
                 let Connection { incoming, outgoing, .. } = connection;
                 let sent = guard.run(incoming, cursor.send(outgoing, None)).await?;
+                if last {
+                    connection.session.sync().await?;
+                }
                 connection.complete(&RowsTag::text(&tag, sent.rows));
             }
             Outcome::Done { tag } => connection.complete(&tag),
@@ -58,6 +61,9 @@ pub async fn run(connection: &mut Connection, sql: &str) -> Wire<()> {
             Outcome::CopyIn(sink) => copy::take_in(connection, &guard, sink).await?,
             Outcome::CopyOut { schema, rows, options } => {
                 copy::send_out(connection, &guard, &schema, rows, &options).await?;
+                if last {
+                    connection.session.sync().await?;
+                }
             }
         }
         connection.outgoing.flush_if_full().await?;

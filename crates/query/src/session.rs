@@ -140,7 +140,7 @@ impl Session {
     }
 
     /// Runs one statement of a script. Outside of a block the script is one transaction, as in Postgres, which commits
-    /// with its last statement.
+    /// with its last statement; where that gives rows, with [`Session::sync`] when they have been read.
     pub async fn run(&mut self, piece: &Piece, last: bool) -> Result<Outcome> {
         let statement = self.read(piece)?;
         self.perform(statement, Vec::new(), last).await.map_err(|error| placed(error, piece))
@@ -168,7 +168,7 @@ impl Session {
         }
     }
 
-    /// Commits what prepared statements have done since the last time, unless a block is open.
+    /// Commits what has been done since the last time, unless a block is open.
     pub async fn sync(&mut self) -> Result<()> {
         self.commit_implicit().await
     }
@@ -246,7 +246,8 @@ impl Session {
                 if redshift && compat::commits(&statement) {
                     self.commit().await?;
                 }
-                if last {
+                // What is still to be read may fail, and then nothing of the script is to stay.
+                if last && !matches!(outcome, Outcome::Rows { .. } | Outcome::CopyOut { .. }) {
                     self.commit_implicit().await?;
                 }
                 Ok(outcome)
