@@ -101,15 +101,19 @@ fn pandas() {
 
 #[test]
 fn redshift_connector() {
-    // It wants another scramp than pg8000 does, and lives where dbt-redshift brings it.
-    let mut command = Command::new(harness::cache().join("dbt-venv/bin/python"));
-    command.arg(harness::root().join("tests/drivers/redshift_connector_test.py"));
-    run("redshift_connector", command, &Server::start());
+    run("redshift_connector", dbt_script("drivers/redshift_connector_test.py"), &Server::start());
 }
 
 #[test]
 fn dbt() {
-    run("dbt", script("drivers/dbt_test.py"), &Server::start());
+    run("dbt", dbt_script("drivers/dbt_test.py"), &Server::start());
+}
+
+/// A script in the environment of dbt, which brings redshift_connector: its pins do not go with those of the other drivers.
+fn dbt_script(path: &str) -> Command {
+    let mut command = Command::new(harness::cache().join("dbt-venv/bin/python"));
+    command.arg(harness::root().join("tests").join(path));
+    command
 }
 
 #[test]
