@@ -91,6 +91,48 @@ fn a_running_query_is_cancelled_and_times_out() {
 }
 
 #[test]
+fn a_session_is_seen_cancelled_and_ended_by_another() {
+    let server = Server::start();
+    let (runtime, client) = connect(&server);
+    let (_other_runtime, other) = connect(&server);
+    let endless = "SELECT count(*) FROM generate_series(1, 100000000000) AS t(x) WHERE x % 7 = 3";
+    runtime.block_on(async {
+        let pid: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+        let meanwhile = async {
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            let seen = "SELECT state, query FROM pg_stat_activity WHERE pid = $1";
+            let seen = other.query_one(seen, &[&pid]).await.unwrap();
+            assert_eq!((seen.get::<_, String>(0), seen.get::<_, String>(1)), ("active".into(), endless.into()));
+            other.batch_execute("CREATE USER weak; SET ROLE weak").await.unwrap();
+            for call in ["pg_cancel_backend", "pg_terminate_backend"] {
+                let error = other.query(&format!("SELECT {call}($1)"), &[&pid]).await.unwrap_err();
+                assert_eq!(error.code().map(|code| code.code()), Some("42501"));
+            }
+            let seen = "SELECT state, query FROM pg_stat_activity WHERE pid = $1";
+            let seen = other.query_one(seen, &[&pid]).await.unwrap();
+            assert_eq!((seen.get::<_, Option<String>>(0), seen.get::<_, &str>(1)), (None, "<insufficient privilege>"));
+            other.batch_execute("RESET ROLE").await.unwrap();
+            let sent = other.query_one("SELECT pg_cancel_backend($1)", &[&pid]).await.unwrap();
+            assert!(sent.get::<_, bool>(0));
+        };
+        let (ended, ()) = tokio::join!(client.simple_query(endless), meanwhile);
+        assert_eq!(ended.unwrap_err().code().map(|code| code.code()), Some("57014"));
+        client.batch_execute("BEGIN").await.unwrap();
+        let seen = "SELECT state FROM pg_stat_activity WHERE pid = $1";
+        assert_eq!(other.query_one(seen, &[&pid]).await.unwrap().get::<_, &str>(0), "idle in transaction");
+        let end = async {
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            assert!(other.query_one("SELECT pg_terminate_backend($1)", &[&pid]).await.unwrap().get::<_, bool>(0));
+        };
+        let (ended, ()) = tokio::join!(client.simple_query(endless), end);
+        assert_eq!(ended.unwrap_err().code().map(|code| code.code()), Some("57P01"));
+        assert!(client.simple_query("SELECT 1").await.is_err(), "the connection has ended");
+        let left = other.query_one("SELECT count(*) FROM pg_stat_activity WHERE pid = $1", &[&pid]).await.unwrap();
+        assert_eq!(left.get::<_, i64>(0), 0);
+    });
+}
+
+#[test]
 fn health_metrics_and_sigterm() {
     let mut server = Server::start();
     let (status, _) = wire::request(server.http, "GET", "/healthz", &[], b"").unwrap();

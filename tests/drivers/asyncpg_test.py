@@ -116,6 +116,16 @@ async def rows_are_copied_in_and_out(conn):
 
 
 @connected
+async def records_are_copied_in(conn):
+    at = dt.datetime(2024, 2, 29, 10, 11, 12, 123456)
+    await conn.execute("CREATE TABLE copied_r (id int, name text, price numeric(10,2), at timestamp, tags text[])")
+    records = [(n, None if n % 3 == 0 else f"name {n}", Decimal("10.25"), at, ["a", None]) for n in range(1000)]
+    equal(await conn.copy_records_to_table("copied_r", records=records), "COPY 1000")
+    equal([tuple(row) for row in await conn.fetch("SELECT * FROM copied_r ORDER BY id")], records)
+    equal(await conn.copy_records_to_table("copied_r", records=[(1,)], columns=["id"]), "COPY 1")
+
+
+@connected
 async def a_timeout_cancels(conn):
     slow = "SELECT count(*) FROM generate_series(1, 10000000) a(n), generate_series(1, 10000000) b(m) WHERE a.n * 31 % 7 = b.m % 11"
     try:

@@ -6,6 +6,7 @@ import socket
 import struct
 import threading
 import time
+import uuid
 from decimal import Decimal
 
 import psycopg
@@ -195,6 +196,33 @@ def copy_in_and_out():
             copy.set_types(["int4", "text", "timestamptz"])
             found = list(copy.rows())
     equal(found, rows)
+
+
+@check
+def copy_in_binary():
+    types = ["int4", "int8", "float8", "numeric", "text", "bool", "date", "time", "timestamp", "timestamptz", "bytea", "uuid"]
+    conn.execute(f"CREATE TABLE copied_b ({', '.join(f'{name}_ {name}' for name in types)})".replace("numeric_ numeric", "numeric_ numeric(12,3)"))
+    at = dt.datetime(1999, 12, 31, 23, 59, 59, 999999)
+    full = (-7, 2**63 - 1, 1e-300, Decimal("-123456.789"), "é\t\n", True, dt.date(2024, 2, 29), dt.time(1, 2, 3, 4), at, at.replace(tzinfo=UTC), b"\x00\xff", uuid.UUID(int=2**127))
+    rows = [full, (None,) * len(types)] * 5000
+    with conn.cursor() as cur:
+        with cur.copy("COPY copied_b FROM STDIN (FORMAT BINARY)") as copy:
+            copy.set_types(types)
+            for row in rows:
+                copy.write_row(row)
+        equal(cur.rowcount, 10000)
+        with cur.copy("COPY (SELECT * FROM copied_b ORDER BY int4_) TO STDOUT (FORMAT BINARY)") as copy:
+            copy.set_types(types)
+            found = list(copy.rows())
+    equal([found.count(full), found.count(rows[1]), len(found)], [5000, 5000, 10000])
+    for options in ("DELIMITER ','", "NULL ''", "HEADER"):
+        try:
+            with conn.cursor() as cur, cur.copy(f"COPY copied_b FROM STDIN (FORMAT BINARY, {options})"):
+                pass
+        except psycopg.errors.SyntaxError as error:
+            equal(str(error), f"cannot specify {options.split()[0]} in BINARY mode")
+        else:
+            raise AssertionError(options)
 
 
 @check

@@ -35,6 +35,8 @@ pub enum Shape {
     Millis,
     /// A size: a number of bytes, or `512kB`, `64MB`, `2GB`, `1TB`, each 1024 of the one before, as in Postgres.
     Bytes,
+    /// A style and an order of dates, as in Postgres: `ISO`, `ISO, DMY`.
+    DateStyle,
     /// One of these words.
     OneOf(&'static [&'static str]),
 }
@@ -282,7 +284,7 @@ pub const SETTINGS: &[Setting] = &[
         Shape::OneOf(&["tidegate", "postgres", "redshift"]),
         "What version() says. redshift: TRUNCATE commits, and what Redshift refuses in a transaction block is refused.",
     ),
-    setting("datestyle", "ISO, MDY", Scope::Session, Shape::Text, "How dates are shown: always ISO."),
+    setting("datestyle", "ISO, MDY", Scope::Session, Shape::DateStyle, "How dates are shown: always ISO."),
     setting(
         "default_table_access_method",
         "heap",
@@ -454,6 +456,7 @@ impl Setting {
             Shape::Bytes => bytes(value)
                 .map(|bytes| bytes.to_string())
                 .ok_or_else(|| wrong("a number of bytes, or a number with kB, MB, GB or TB")),
+            Shape::DateStyle => date_style(value).ok_or_else(|| wrong("ISO, and MDY, DMY or YMD")),
             Shape::OneOf(words) => {
                 let lower = value.to_ascii_lowercase();
                 if words.contains(&lower.as_str()) {
@@ -464,6 +467,21 @@ impl Setting {
             }
         }
     }
+}
+
+/// Reads a style of dates; what it leaves out is as by default.
+fn date_style(text: &str) -> Option<String> {
+    let mut order = "MDY";
+    for word in text.split(',') {
+        match word.trim().to_ascii_uppercase().as_str() {
+            "ISO" | "DEFAULT" | "" => {}
+            "MDY" | "US" | "NONEURO" | "NONEUROPEAN" => order = "MDY",
+            "DMY" | "EURO" | "EUROPEAN" => order = "DMY",
+            "YMD" => order = "YMD",
+            _ => return None,
+        }
+    }
+    Some(format!("ISO, {order}"))
 }
 
 /// Reads `250`, `250ms`, `5s`, `2min`, `1h`, `1d` or `7 days` as milliseconds.

@@ -3,33 +3,24 @@
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
-use tokio_util::sync::CancellationToken;
 
-/// The connections that a cancel request can name.
+/// The secrets of the connections that a cancel request can name.
 #[derive(Clone, Default)]
-pub struct Registry(Arc<Mutex<HashMap<i32, Entry>>>);
-
-struct Entry {
-    secret: Vec<u8>,
-    running: Option<CancellationToken>,
-}
+pub struct Registry(Arc<Mutex<HashMap<i32, Vec<u8>>>>);
 
 impl Registry {
     /// Makes a connection known, until its slot is dropped.
     pub fn register(&self, pid: i32, secret: Vec<u8>) -> Slot {
-        self.0.lock().insert(pid, Entry { secret, running: None });
+        self.0.lock().insert(pid, secret);
         Slot { registry: self.clone(), pid }
     }
 
-    /// Cancels the statement that the connection runs, if the secret is right and there is one.
-    pub fn cancel(&self, pid: i32, secret: &[u8]) -> bool {
-        let entries = self.0.lock();
-        let Some(entry) = entries.get(&pid) else { return false };
-        let differs = entry.secret.iter().zip(secret).fold(0, |sum, (a, b)| sum | (a ^ b));
-        if entry.secret.len() != secret.len() || differs != 0 {
-            return false;
-        }
-        entry.running.as_ref().inspect(|token| token.cancel()).is_some()
+    /// Whether the secret is the connection's. Takes as long for a secret that is nearly right as for any other.
+    pub fn knows(&self, pid: i32, secret: &[u8]) -> bool {
+        let secrets = self.0.lock();
+        let Some(known) = secrets.get(&pid) else { return false };
+        let differs = known.iter().zip(secret).fold(0, |sum, (a, b)| sum | (a ^ b));
+        known.len() == secret.len() && differs == 0
     }
 }
 
@@ -37,22 +28,6 @@ impl Registry {
 pub struct Slot {
     registry: Registry,
     pid: i32,
-}
-
-impl Slot {
-    /// A statement begins: cancel requests reach it.
-    pub fn arm(&self, token: CancellationToken) {
-        if let Some(entry) = self.registry.0.lock().get_mut(&self.pid) {
-            entry.running = Some(token);
-        }
-    }
-
-    /// It has ended: a request that comes late must not hit the next one.
-    pub fn disarm(&self) {
-        if let Some(entry) = self.registry.0.lock().get_mut(&self.pid) {
-            entry.running = None;
-        }
-    }
 }
 
 impl Drop for Slot {
@@ -66,20 +41,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_right_secret_cancels_and_only_while_a_statement_runs() {
+    fn only_the_right_secret_is_known_and_only_while_the_connection_is_there() {
         let registry = Registry::default();
         let slot = registry.register(7, vec![1, 2, 3, 4]);
-        assert!(!registry.cancel(7, &[1, 2, 3, 4]), "nothing runs yet");
-        let token = CancellationToken::new();
-        slot.arm(token.clone());
         for (pid, secret) in [(8, &[1, 2, 3, 4][..]), (7, &[1, 2, 3, 5]), (7, &[1, 2, 3]), (7, &[])] {
-            assert!(!registry.cancel(pid, secret));
+            assert!(!registry.knows(pid, secret));
         }
-        assert!(!token.is_cancelled());
-        assert!(registry.cancel(7, &[1, 2, 3, 4]) && token.is_cancelled());
-        slot.disarm();
-        assert!(!registry.cancel(7, &[1, 2, 3, 4]));
+        assert!(registry.knows(7, &[1, 2, 3, 4]));
         drop(slot);
-        assert!(registry.0.lock().is_empty());
+        assert!(!registry.knows(7, &[1, 2, 3, 4]));
     }
 }

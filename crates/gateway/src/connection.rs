@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Ending {
     /// The server drains: idle connections end.
     pub drain: CancellationToken,
-    /// The server waits no longer: running statements end too.
+    /// The server waits no longer, or another session ends this one: running statements end too.
     pub kill: CancellationToken,
 }
 
@@ -29,7 +29,7 @@ pub struct Connection {
     pub(crate) outgoing: Outgoing,
     pub(crate) session: Session,
     pub(crate) portals: HashMap<String, Portal>,
-    slot: Slot,
+    _slot: Slot,
     ending: Ending,
     skip_to_sync: bool,
 }
@@ -38,7 +38,7 @@ impl Connection {
     /// A connection over a socket whose client has logged in.
     pub fn new(incoming: Incoming, outgoing: Outgoing, session: Session, slot: Slot, ending: Ending) -> Self {
         let portals = HashMap::new();
-        Connection { incoming, outgoing, session, portals, slot, ending, skip_to_sync: false }
+        Connection { incoming, outgoing, session, portals, _slot: slot, ending, skip_to_sync: false }
     }
 
     /// Answers messages until one side ends it.
@@ -79,9 +79,8 @@ impl Connection {
         tokio::select! {
             biased;
             message = self.incoming.next() => message,
-            () = self.ending.drain.cancelled() => {
-                Err(Failure::Fatal(Error::new(Kind::Shutdown, "terminating connection due to administrator command")))
-            }
+            () = self.ending.drain.cancelled() => Err(Failure::Fatal(told_to_end())),
+            () = self.ending.kill.cancelled() => Err(Failure::Fatal(told_to_end())),
             () = too_idle => {
                 Err(Failure::Fatal(Error::new(Kind::NotInState, crate::IDLE_IN_TRANSACTION)))
             }
@@ -125,7 +124,7 @@ impl Connection {
 
     /// A statement's failure is told to the client and the session; any other goes on upwards.
     fn settle_failure(&mut self, done: Wire<()>) -> Wire<()> {
-        self.slot.disarm();
+        self.session.end_statement();
         let Err(Failure::Statement(error)) = done else { return done };
         self.session.fail(&error);
         self.put_news();
@@ -134,16 +133,15 @@ impl Connection {
     }
 
     /// A statement begins: it can be cancelled from here on, and its time runs.
-    pub(crate) fn begin_statement(&mut self) -> Guard {
-        self.session.begin_statement();
+    pub(crate) fn begin_statement(&mut self, sql: &str) -> Guard {
+        self.session.begin_statement(sql);
         let token = self.session.cancel_token();
-        self.slot.arm(token.clone());
         Guard::new(token, self.ending.kill.clone(), self.setting_ms("statement_timeout"))
     }
 
     /// It has ended well: what it has to say goes before its completion.
     pub(crate) fn complete(&mut self, tag: &str) {
-        self.slot.disarm();
+        self.session.end_statement();
         self.put_news();
         backend::put_complete(&mut self.outgoing.buffer, tag);
     }
@@ -184,9 +182,15 @@ impl Connection {
         if status != b'T' {
             self.portals.clear();
         }
+        self.session.rest();
         backend::put_ready(&mut self.outgoing.buffer, status);
         self.outgoing.flush().await
     }
+}
+
+/// What a client is told whose connection others end.
+pub(crate) fn told_to_end() -> Error {
+    Error::new(Kind::Shutdown, "terminating connection due to administrator command")
 }
 
 /// The code of an error that ends the connection.

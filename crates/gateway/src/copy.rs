@@ -1,21 +1,73 @@
-//! COPY over the wire: rows out as text or CSV, and the client's rows in.
+//! COPY over the wire: rows out as text, CSV or binary, and the client's rows in.
 
+mod binary;
 mod line;
 
 pub use line::LineFormat;
 
 use crate::backend;
 use crate::connection::Connection;
-use crate::encode::{Format, RowEncoder, wire_types};
+use crate::encode::{BoundBatch, Format, RowEncoder, wire_types};
 use crate::frontend::Frontend;
 use crate::guard::Guard;
 use crate::rows::next_batch;
 use crate::transport::{Failure, Outgoing, Wire};
 use arrow::datatypes::SchemaRef;
+use binary::BinaryRows;
+use bytes::Bytes;
 use datafusion::execution::SendableRecordBatchStream;
-use tidegate_core::{Error, Kind};
-use tidegate_parser::CopyOptions;
+use tidegate_core::{Error, Kind, Result};
+use tidegate_parser::{CopyFormat, CopyOptions};
 use tidegate_query::CopyIn;
+
+/// How rows are written.
+enum Writer {
+    Lines { format: LineFormat, plain: Vec<bool>, scratch: Vec<u8> },
+    Binary,
+}
+
+impl Writer {
+    fn of(options: &CopyOptions, schema: &SchemaRef) -> Result<Self> {
+        if options.format == Some(CopyFormat::Binary) {
+            return Ok(Writer::Binary);
+        }
+        let format = LineFormat::of(options)?;
+        let plain = wire_types(schema).iter().map(|wire| format.is_plain(wire.oid)).collect();
+        Ok(Writer::Lines { format, plain, scratch: Vec::new() })
+    }
+
+    fn wire(&self) -> Format {
+        match self {
+            Writer::Lines { .. } => Format::Text,
+            Writer::Binary => Format::Binary,
+        }
+    }
+
+    /// What stands before the rows.
+    fn put_head(&self, schema: &SchemaRef, out: &mut Vec<u8>) {
+        match self {
+            Writer::Lines { format, .. } if format.header => {
+                backend::put(out, b'd', |out| format.put_header(schema, out));
+            }
+            Writer::Lines { .. } => {}
+            Writer::Binary => backend::put(out, b'd', binary::put_header),
+        }
+    }
+
+    fn put_row(&mut self, batch: &BoundBatch, row: usize, out: &mut Vec<u8>) -> Result<()> {
+        match self {
+            Writer::Lines { format, plain, scratch } => format.put_row(batch, plain, row, scratch, out),
+            Writer::Binary => batch.put_fields(row, out),
+        }
+    }
+
+    /// What stands behind them.
+    fn put_end(&self, out: &mut Vec<u8>) {
+        if matches!(self, Writer::Binary) {
+            backend::put(out, b'd', binary::put_trailer);
+        }
+    }
+}
 
 /// Sends a result as COPY … TO STDOUT.
 pub async fn send_out(
@@ -25,39 +77,33 @@ pub async fn send_out(
     mut rows: SendableRecordBatchStream,
     options: &CopyOptions,
 ) -> Wire<()> {
-    let format = LineFormat::of(options)?;
+    let mut writer = Writer::of(options, schema)?;
     let columns = schema.fields().len();
-    let encoder = RowEncoder::new(schema, vec![Format::Text; columns], connection.zone());
+    let encoder = RowEncoder::new(schema, vec![writer.wire(); columns], connection.zone());
     let Connection { incoming, outgoing, .. } = &mut *connection;
-    backend::put_copy_start(&mut outgoing.buffer, b'H', Format::Text, columns);
-    if format.header {
-        backend::put(&mut outgoing.buffer, b'd', |out| format.put_header(schema, out));
-    }
-    let plain: Vec<bool> = wire_types(schema).iter().map(|wire| format.is_plain(wire.oid)).collect();
-    let work = send_lines(&encoder, &format, &plain, &mut rows, outgoing);
-    let sent = guard.run(incoming, work).await?;
-    backend::put_bare(&mut connection.outgoing.buffer, b'c');
+    backend::put_copy_start(&mut outgoing.buffer, b'H', writer.wire(), columns);
+    writer.put_head(schema, &mut outgoing.buffer);
+    let sent = guard.run(incoming, send_rows(&encoder, &mut writer, &mut rows, outgoing)).await?;
+    let out = &mut connection.outgoing.buffer;
+    writer.put_end(out);
+    backend::put_bare(out, b'c');
     connection.complete(&format!("COPY {sent}"));
     Ok(())
 }
 
-async fn send_lines(
+async fn send_rows(
     encoder: &RowEncoder,
-    format: &LineFormat,
-    plain: &[bool],
+    writer: &mut Writer,
     rows: &mut SendableRecordBatchStream,
     outgoing: &mut Outgoing,
 ) -> Wire<u64> {
     let mut sent = 0;
-    let mut scratch = Vec::new();
     while let Some(batch) = next_batch(rows, outgoing).await? {
         let batch = encoder.bind(&batch)?;
         for row in 0..batch.rows() {
             let start = outgoing.buffer.len();
             let mut written = Ok(());
-            backend::put(&mut outgoing.buffer, b'd', |out| {
-                written = format.put_row(&batch, plain, row, &mut scratch, out);
-            });
+            backend::put(&mut outgoing.buffer, b'd', |out| written = writer.put_row(&batch, row, out));
             if let Err(error) = written {
                 outgoing.buffer.truncate(start);
                 return Err(error.into());
@@ -71,9 +117,11 @@ async fn send_lines(
 
 /// Takes the client's rows for COPY … FROM STDIN. Whatever ends it but the client's own end leaves nothing loaded.
 pub async fn take_in(connection: &mut Connection, guard: &Guard, mut sink: Box<dyn CopyIn>) -> Wire<()> {
-    backend::put_copy_start(&mut connection.outgoing.buffer, b'G', Format::Text, sink.columns());
+    let mut reader = Reader::of(sink.as_ref(), connection.zone_name())?;
+    let columns = sink.schema().fields().len();
+    backend::put_copy_start(&mut connection.outgoing.buffer, b'G', reader.wire(), columns);
     let fed = match guard.run(&mut connection.incoming, connection.outgoing.flush()).await {
-        Ok(()) => feed(connection, guard, sink.as_mut()).await,
+        Ok(()) => feed(connection, guard, &mut reader, sink.as_mut()).await,
         Err(failure) => Err(failure),
     };
     if let Err(failure) = fed {
@@ -86,7 +134,44 @@ pub async fn take_in(connection: &mut Connection, guard: &Guard, mut sink: Box<d
     Ok(())
 }
 
-async fn feed(connection: &mut Connection, guard: &Guard, sink: &mut dyn CopyIn) -> Wire<()> {
+/// How the client's rows are read.
+enum Reader {
+    /// By what takes them.
+    Lines,
+    Binary(BinaryRows),
+}
+
+impl Reader {
+    fn of(sink: &dyn CopyIn, zone: String) -> Result<Self> {
+        Ok(if sink.is_binary() { Reader::Binary(BinaryRows::new(sink.schema(), zone)?) } else { Reader::Lines })
+    }
+
+    fn wire(&self) -> Format {
+        match self {
+            Reader::Lines => Format::Text,
+            Reader::Binary(_) => Format::Binary,
+        }
+    }
+
+    async fn take(&mut self, bytes: Bytes, sink: &mut dyn CopyIn) -> Result<()> {
+        let Reader::Binary(rows) = self else { return sink.push(bytes).await };
+        rows.feed(&bytes)?;
+        match rows.batch()? {
+            Some(batch) => sink.write(&batch).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn finish(&mut self, sink: &mut dyn CopyIn) -> Result<()> {
+        let Reader::Binary(rows) = self else { return Ok(()) };
+        match rows.finish()? {
+            Some(batch) => sink.write(&batch).await,
+            None => Ok(()),
+        }
+    }
+}
+
+async fn feed(connection: &mut Connection, guard: &Guard, reader: &mut Reader, sink: &mut dyn CopyIn) -> Wire<()> {
     loop {
         let message = tokio::select! {
             biased;
@@ -95,10 +180,13 @@ async fn feed(connection: &mut Connection, guard: &Guard, sink: &mut dyn CopyIn)
         };
         match message {
             Frontend::CopyData(bytes) => {
-                let work = async { sink.push(bytes).await.map_err(Failure::from) };
+                let work = async { reader.take(bytes, sink).await.map_err(Failure::from) };
                 guard.run(&mut connection.incoming, work).await?;
             }
-            Frontend::CopyDone => return Ok(()),
+            Frontend::CopyDone => {
+                let work = async { reader.finish(sink).await.map_err(Failure::from) };
+                return guard.run(&mut connection.incoming, work).await;
+            }
             Frontend::CopyFail(why) => {
                 return Err(Error::new(Kind::Cancelled, format!("COPY from stdin failed: {why}")).into());
             }

@@ -61,7 +61,7 @@ pub async fn sync(connection: &mut Connection) -> Wire<()> {
 
 async fn parse(connection: &mut Connection, name: String, sql: &str, types: &[u32]) -> Wire<()> {
     let types: Vec<Option<u32>> = types.iter().map(|told| (*told != 0).then_some(*told)).collect();
-    let guard = connection.begin_statement();
+    let guard = connection.begin_statement(sql);
     let Connection { incoming, session, .. } = connection;
     let work = async { session.prepare(sql, &types).await.map_err(Failure::from) };
     let prepared = guard.run(incoming, work).await?;
@@ -141,7 +141,7 @@ fn describe(connection: &mut Connection, target: Target, name: &str) -> Result<(
 
 async fn execute(connection: &mut Connection, name: String, max_rows: u32) -> Wire<()> {
     let mut portal = connection.portals.remove(&name).ok_or_else(|| no_portal(&name))?;
-    let guard = connection.begin_statement();
+    let guard = connection.begin_statement(&portal.prepared.text);
     if matches!(portal.progress, Progress::Ready) {
         let parameters = std::mem::take(&mut portal.parameters);
         let (prepared, formats) = (portal.prepared.clone(), portal.formats.clone());

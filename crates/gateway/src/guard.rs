@@ -1,5 +1,6 @@
 //! What may stop a running statement: a cancel request, its timeout, the client's going, the server's shutdown.
 
+use crate::connection::told_to_end;
 use crate::transport::{Failure, Incoming, Wire};
 use std::future::Future;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Guard {
     /// Cancelled by a cancel request.
     pub cancelled: CancellationToken,
-    /// Cancelled when the server can wait no longer.
+    /// Cancelled when the server can wait no longer, or another session ends this one.
     pub shutdown: CancellationToken,
     /// `statement_timeout`, from when the statement began.
     pub deadline: Option<Instant>,
@@ -46,9 +47,7 @@ impl Guard {
         tokio::select! {
             biased;
             () = self.cancelled.cancelled() => cancel("canceling statement due to user request"),
-            () = self.shutdown.cancelled() => {
-                Failure::Fatal(Error::new(Kind::Shutdown, "terminating connection due to administrator command"))
-            }
+            () = self.shutdown.cancelled() => Failure::Fatal(told_to_end()),
             () = timeout => cancel("canceling statement due to statement timeout"),
         }
     }

@@ -39,7 +39,7 @@ pub async fn run(connection: &mut Connection, sql: &str) -> Wire<()> {
     let count = pieces.len();
     for (index, piece) in pieces.into_iter().enumerate() {
         let last = index + 1 == count;
-        let guard = connection.begin_statement();
+        let guard = connection.begin_statement(sql);
         let Connection { incoming, outgoing, session, .. } = connection;
         let told = session.listen();
         let work = async { session.run(&piece, last).await.map_err(Failure::from) };

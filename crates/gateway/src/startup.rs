@@ -10,6 +10,7 @@ use crate::transport::{Failure, Incoming, Outgoing, Wire};
 use tidegate_core::{Error, Kind, Result, Rng};
 use tidegate_query::{Engine, Session};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use std::net::SocketAddr;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
@@ -58,6 +59,7 @@ pub fn reported_name(name: &str) -> Option<&'static str> {
 
 /// Logs a client in. None when there is nothing more to do: it was a cancel request, or it went away.
 pub async fn welcome(tcp: TcpStream, door: &Door) -> Option<Connection> {
+    let client = tcp.peer_addr().ok();
     let mut arrived = match encrypt(tcp, door).await {
         Ok(arrived) => arrived,
         Err(failure) => {
@@ -67,10 +69,12 @@ pub async fn welcome(tcp: TcpStream, door: &Door) -> Option<Connection> {
     };
     match begin(&mut arrived, door).await {
         Ok(First::Cancel(pid, secret)) => {
-            door.registry.cancel(pid, &secret);
+            if door.registry.knows(pid, &secret) {
+                door.engine.sessions().cancel(pid);
+            }
             None
         }
-        Ok(First::Startup(startup)) => log_in(arrived, startup, door).await,
+        Ok(First::Startup(startup)) => log_in(arrived, startup, client, door).await,
         Err(Failure::Fatal(error) | Failure::Statement(error)) => {
             refuse(&mut arrived.socket, error.kind().sqlstate(), &error).await;
             None
@@ -162,7 +166,7 @@ async fn negotiate_version(socket: &mut Box<dyn Socket>, startup: &Startup) -> W
     Ok(socket.write_all(&out).await?)
 }
 
-async fn log_in(arrived: Arrived, startup: Startup, door: &Door) -> Option<Connection> {
+async fn log_in(arrived: Arrived, startup: Startup, client: Option<SocketAddr>, door: &Door) -> Option<Connection> {
     let Arrived { socket, secure, .. } = arrived;
     let (reader, writer) = tokio::io::split(socket);
     let (mut incoming, mut outgoing) = (Incoming::new(Box::new(reader)), Outgoing::new(Box::new(writer)));
@@ -175,7 +179,9 @@ async fn log_in(arrived: Arrived, startup: Startup, door: &Door) -> Option<Conne
             let secret = secret(&startup, &door.rng);
             put_greeting(&mut outgoing.buffer, &startup, &session, &secret);
             let slot = door.registry.register(session.id(), secret);
-            Some(Connection::new(incoming, outgoing, session, slot, door.ending.clone()))
+            let ending = Ending { drain: door.ending.drain.clone(), kill: door.ending.kill.child_token() };
+            session.connected(client, ending.kill.clone());
+            Some(Connection::new(incoming, outgoing, session, slot, ending))
         }
         Err(Failure::Fatal(error) | Failure::Statement(error)) => {
             backend::put_error(&mut outgoing.buffer, Severity::Fatal, error.kind().sqlstate(), &error);

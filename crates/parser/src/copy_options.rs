@@ -274,6 +274,24 @@ pub struct CopyOptions {
 }
 
 impl CopyOptions {
+    /// 42601 for what has no meaning in the binary format.
+    pub fn check_binary(&self) -> Result<()> {
+        if self.format != Some(CopyFormat::Binary) {
+            return Ok(());
+        }
+        let given = [
+            ("DELIMITER", self.delimiter.is_some()),
+            ("NULL", self.null.is_some()),
+            ("HEADER", self.header.is_some()),
+            ("QUOTE", self.quote.is_some()),
+            ("ESCAPE", self.escape.is_some()),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            Some((name, _)) => Err(Error::new(Kind::Syntax, format!("cannot specify {name} in BINARY mode"))),
+            None => Ok(()),
+        }
+    }
+
     /// What follows the location: `[WITH] (…)` or clauses one after the other.
     /// `start` is where the statement begins, behind COPY.
     pub(crate) fn parse(cursor: &mut Cursor, start: usize) -> Result<CopyOptions> {

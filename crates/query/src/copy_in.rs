@@ -7,6 +7,7 @@ use crate::outcome::{CopyIn, Outcome};
 use crate::service::TableSink;
 use crate::stream_sql;
 use crate::work::Work;
+use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -18,9 +19,10 @@ use tidegate_parser::{Copy, CopyDirection, CopyFormat, CopyOptions, CopySubject,
 struct FromClient {
     relation: Relation,
     sources: Vec<Source>,
-    parser: RowParser,
+    schema: SchemaRef,
+    /// Reads text and CSV; binary rows are read by who takes them from the client.
+    parser: Option<RowParser>,
     sink: Option<Box<dyn TableSink>>,
-    width: usize,
     rows: u64,
 }
 
@@ -38,10 +40,13 @@ pub async fn begin(work: &Work<'_>, copy: &Copy) -> Result<Outcome> {
     let sources = insert::sources(&work.scope, &relation, &chosen).await?;
     let fields = chosen.iter().filter_map(|index| relation.columns.get(*index)).map(|column| column.field());
     let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    let parser = RowParser::new("STDIN", &schema, options(&copy.options)?)?;
+    copy.options.check_binary()?;
+    let parser = match copy.options.format {
+        Some(CopyFormat::Binary) => None,
+        _ => Some(RowParser::new("STDIN", &schema, options(&copy.options)?)?),
+    };
     let sink = Some(work.sink(&relation)?);
-    let width = chosen.len();
-    Ok(Outcome::CopyIn(Box::new(FromClient { relation, sources, parser, sink, width, rows: 0 })))
+    Ok(Outcome::CopyIn(Box::new(FromClient { relation, sources, schema, parser, sink, rows: 0 })))
 }
 
 fn options(options: &CopyOptions) -> Result<LoadOptions> {
@@ -53,13 +58,11 @@ fn options(options: &CopyOptions) -> Result<LoadOptions> {
 
 impl FromClient {
     async fn drain(&mut self) -> Result<()> {
-        if let Some(error) = self.parser.take_errors().first() {
+        if let Some(error) = self.parser.as_mut().and_then(|parser| parser.take_errors().into_iter().next()) {
             return Err(error.to_error());
         }
-        while let Some(batch) = self.parser.next_batch() {
-            self.rows += batch.num_rows() as u64;
-            let fitted = conform(&batch, &self.relation, &self.sources)?;
-            self.sink.as_mut().ok_or_else(|| Error::internal("COPY goes on after its end"))?.write(fitted).await?;
+        while let Some(batch) = self.parser.as_mut().and_then(RowParser::next_batch) {
+            self.write(&batch).await?;
         }
         Ok(())
     }
@@ -67,17 +70,30 @@ impl FromClient {
 
 #[async_trait]
 impl CopyIn for FromClient {
-    fn columns(&self) -> usize {
-        self.width
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn is_binary(&self) -> bool {
+        self.parser.is_none()
     }
 
     async fn push(&mut self, bytes: Bytes) -> Result<()> {
-        self.parser.feed(&bytes)?;
+        let parser = self.parser.as_mut().ok_or_else(|| Error::internal("binary rows come as text"))?;
+        parser.feed(&bytes)?;
         self.drain().await
     }
 
+    async fn write(&mut self, rows: &RecordBatch) -> Result<()> {
+        self.rows += rows.num_rows() as u64;
+        let fitted = conform(rows, &self.relation, &self.sources)?;
+        self.sink.as_mut().ok_or_else(|| Error::internal("COPY goes on after its end"))?.write(fitted).await
+    }
+
     async fn finish(mut self: Box<Self>) -> Result<(String, Vec<Change>)> {
-        self.parser.finish()?;
+        if let Some(parser) = &mut self.parser {
+            parser.finish()?;
+        }
         if let Err(error) = self.drain().await {
             self.abort().await;
             return Err(error);

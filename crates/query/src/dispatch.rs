@@ -50,6 +50,7 @@ pub(crate) async fn query(scope: &Scope, sql: &ast::Statement, values: Vec<Scala
 }
 
 pub(crate) async fn copy_out(scope: &Scope, copy: &tidegate_parser::Copy) -> Result<Outcome> {
+    copy.options.check_binary()?;
     let text = match &copy.subject {
         CopySubject::Query(text) => text.clone(),
         CopySubject::Table { name, columns } => {

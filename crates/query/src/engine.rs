@@ -11,6 +11,7 @@ use crate::scope::{SEARCH_PATH, Scope};
 use crate::semi_joins::SemiJoinsFirst;
 use crate::service::{Service, SystemTable, SystemView};
 use crate::session::Session;
+use crate::sessions::Sessions;
 use crate::spread::Spread;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -44,11 +45,13 @@ struct Inner {
     services: OnceLock<Vec<Arc<dyn Service>>>,
     system_tables: OnceLock<Vec<SystemTable>>,
     system_views: OnceLock<Vec<SystemView>>,
+    system_names: OnceLock<Arc<[(&'static str, &'static str)]>>,
     base: SessionState,
     spread: Option<Arc<dyn Spread>>,
     next_pid: AtomicI32,
     next_statement: AtomicI64,
     passes: Passes,
+    sessions: Sessions,
 }
 
 impl Engine {
@@ -82,7 +85,8 @@ impl Engine {
         }
         let base = with_functions(builder.build())?;
         let (next_pid, next_statement) = (AtomicI32::new(1), AtomicI64::new(1));
-        let (services, system_tables, system_views) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        let (services, system_tables) = (OnceLock::new(), OnceLock::new());
+        let (system_views, system_names) = (OnceLock::new(), OnceLock::new());
         let clock = catalog.clock().clone();
         Ok(Engine(Arc::new(Inner {
             settings,
@@ -94,11 +98,13 @@ impl Engine {
             services,
             system_tables,
             system_views,
+            system_names,
             base,
             spread,
             next_pid,
             next_statement,
             passes: Passes::default(),
+            sessions: Sessions::default(),
         })))
     }
 
@@ -118,6 +124,12 @@ impl Engine {
     /// The tables of the system.
     pub fn system_tables(&self) -> &[SystemTable] {
         self.0.system_tables.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// The names of the system's tables: schema and name.
+    pub(crate) fn system_names(&self) -> Arc<[(&'static str, &'static str)]> {
+        let names = || self.system_tables().iter().map(|table| (table.namespace, table.name)).collect();
+        Arc::clone(self.0.system_names.get_or_init(names))
     }
 
     /// The views of the system.
@@ -192,6 +204,11 @@ impl Engine {
     /// The server-wide settings.
     pub fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    /// The sessions that are open.
+    pub fn sessions(&self) -> &Sessions {
+        &self.0.sessions
     }
 
     /// The clock that all parts share.

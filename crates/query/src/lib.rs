@@ -56,6 +56,7 @@ mod semi_joins;
 mod service;
 pub mod service_table;
 mod session;
+mod sessions;
 mod spread;
 mod sql_function;
 pub mod sql_type;

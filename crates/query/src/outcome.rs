@@ -1,5 +1,6 @@
 //! What running a statement gives: rows, a tag, or a copy in one of its directions.
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -103,10 +104,14 @@ pub struct Notice {
 /// Takes the data of COPY … FROM STDIN. Whoever drops it without `finish` leaves nothing loaded.
 #[async_trait]
 pub trait CopyIn: Send {
-    /// How many columns a line has.
-    fn columns(&self) -> usize;
-    /// Takes some bytes, cut anywhere.
+    /// The columns of the client's rows.
+    fn schema(&self) -> &SchemaRef;
+    /// Whether the client sends them in binary: then they come by [`CopyIn::write`], else by [`CopyIn::push`].
+    fn is_binary(&self) -> bool;
+    /// Takes some bytes of text or CSV, cut anywhere.
     async fn push(&mut self, bytes: Bytes) -> Result<()>;
+    /// Takes rows that have been read.
+    async fn write(&mut self, rows: &RecordBatch) -> Result<()>;
     /// Ends the data: the tag, and what the transaction must change to have the rows.
     async fn finish(self: Box<Self>) -> Result<(String, Vec<Change>)>;
     /// Forgets all of it.

@@ -16,6 +16,8 @@ use tidegate_parser::{Statement, ast};
 /// A statement that has been parsed, and what it needs and gives.
 #[derive(Debug, Clone)]
 pub struct Prepared {
+    /// The statement as the client wrote it, where it came by the protocol.
+    pub text: String,
     /// The statement; None for an empty text.
     pub(crate) statement: Option<Statement>,
     /// The types of its parameters, as Postgres numbers types.

@@ -21,6 +21,8 @@ pub fn of(scope: &Scope) -> PgSnapshot {
         trusted: scope.engine.settings().get("auth") != "password",
         state: Arc::clone(state),
         pid: scope.pid,
+        sessions: scope.engine.sessions().clone(),
+        system: scope.engine.system_names(),
         last: scope.last.told(),
         search_path: scope.search_path.clone(),
         schemas: objects()

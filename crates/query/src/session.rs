@@ -16,6 +16,7 @@ use crate::outcome::{CopyIn, Notice, Outcome, TxStatus};
 use crate::parameter::Prepared;
 use crate::prepared::PreparedStatements;
 use crate::scope::Scope;
+use crate::sessions::Place;
 use crate::variables::Variables;
 use crate::work::Work;
 use crate::{compat, copy_in, locking, temporary};
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use tidegate_catalog::HISTORY_SCHEMA;
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{CopyLocation, Piece, Statement, ast, fold};
+use std::net::SocketAddr;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -50,6 +52,7 @@ pub struct Session {
     last: Arc<Last>,
     live: Option<mpsc::Sender<Notice>>,
     token: CancellationToken,
+    place: Place,
 }
 
 impl Session {
@@ -61,6 +64,7 @@ impl Session {
         }
         variables.take_changed();
         let token = CancellationToken::new();
+        let place = engine.sessions().open(pid, user, engine.clock().now_us());
         Ok(Session {
             engine,
             pid,
@@ -75,6 +79,7 @@ impl Session {
             last: Arc::default(),
             live: None,
             token,
+            place,
         })
     }
 
@@ -119,9 +124,32 @@ impl Session {
         self.variables.take_changed()
     }
 
-    /// Begins a statement: it can be cancelled by the token that [`Session::cancel_token`] gives from now on.
-    pub fn begin_statement(&mut self) {
+    /// Begins a statement: it can be cancelled by the token that [`Session::cancel_token`] gives from now on, and by other
+    /// sessions, which see its text.
+    pub fn begin_statement(&mut self, sql: &str) {
         self.token = CancellationToken::new();
+        let (application, now_us) = (self.show("application_name").unwrap_or_default(), self.engine.clock().now_us());
+        self.place.begins(sql, application, self.token.clone(), now_us);
+    }
+
+    /// The statement has ended, and is cancelled no more.
+    pub fn end_statement(&self) {
+        self.place.ends();
+    }
+
+    /// The session waits for what its client sends next.
+    pub fn rest(&self) {
+        let state = match self.status() {
+            TxStatus::Idle => "idle",
+            TxStatus::InBlock => "idle in transaction",
+            TxStatus::Failed => "idle in transaction (aborted)",
+        };
+        self.place.rests(state, self.engine.clock().now_us());
+    }
+
+    /// Where the client is, and what ends its connection when another session ends this one.
+    pub fn connected(&self, client: Option<SocketAddr>, ending: CancellationToken) {
+        self.place.connected(client, ending);
     }
 
     /// Cancels the running statement when it is triggered.

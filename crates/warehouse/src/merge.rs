@@ -11,8 +11,9 @@ use crate::rights;
 use datafusion::common::ScalarValue;
 use tidegate_catalog::{Column, SqlType};
 use tidegate_core::{Error, Kind, Result};
-use tidegate_parser::ast::{self, Expr, MergeAction, MergeClause, MergeClauseKind, MergeInsertKind, TableFactor};
-use tidegate_parser::{NOTHING as NOTHING_COLUMN, REMOVE_DUPLICATES, name_parts};
+use std::ops::ControlFlow;
+use tidegate_parser::ast::{self, Expr, MergeAction, MergeClause, MergeClauseKind, MergeInsertKind, TableFactor, VisitMut, VisitorMut};
+use tidegate_parser::{NOTHING as NOTHING_COLUMN, REMOVE_DUPLICATES, fold, name_parts};
 use tidegate_query::conform::Source;
 use tidegate_query::insert::{self, column_index};
 use tidegate_query::{Outcome, Planner, RowsTag, Scope, Work, number_of};
@@ -32,12 +33,13 @@ pub fn lower(scope: &Scope, with: Option<&ast::With>, merge: &ast::Merge) -> Res
     rights::merge(scope, &target.relation, merge)?;
     refuse_itself(scope, &target, &merge.source)?;
     let mut parameters = Vec::new();
-    let whens =
-        merge.clauses.iter().map(|clause| when(&target, clause, &mut parameters)).collect::<Result<Vec<_>>>()?;
+    let source = name_of(&merge.source);
+    let read = |clause| when(&target, clause, source.as_ref(), &mut parameters);
+    let whens = merge.clauses.iter().map(read).collect::<Result<Vec<_>>>()?;
     if whens.is_empty() {
         return Err(Error::new(Kind::Syntax, "MERGE needs a WHEN clause"));
     }
-    let (returning, source) = (returning(merge)?, name_of(&merge.source));
+    let returning = returning(merge)?;
     let inserts = whens.iter().any(|when| !when.matched && when.action != NOTHING);
     Ok(Rewrite {
         with: with.cloned(),
@@ -63,7 +65,12 @@ fn joined(merge: &ast::Merge, target: &Target, inserts: bool) -> Result<ast::Tab
     Ok(ast::TableWithJoins { relation: merge.source.clone(), joins: vec![join] })
 }
 
-fn when(target: &Target, clause: &MergeClause, parameters: &mut Vec<(usize, Column)>) -> Result<When> {
+fn when(
+    target: &Target,
+    clause: &MergeClause,
+    source: Option<&ast::Ident>,
+    parameters: &mut Vec<(usize, Column)>,
+) -> Result<When> {
     let matched = match clause.clause_kind {
         MergeClauseKind::Matched => true,
         MergeClauseKind::NotMatched | MergeClauseKind::NotMatchedByTarget => false,
@@ -85,9 +92,13 @@ fn when(target: &Target, clause: &MergeClause, parameters: &mut Vec<(usize, Colu
             parameters.extend(assigned.parameters.iter().cloned());
             (UPDATE, Some(assigned.values(target)))
         }
-        MergeAction::Insert(insert) => (INSERT, Some(inserted(target, insert, parameters)?)),
+        MergeAction::Insert(insert) => (INSERT, Some(inserted(target, insert, source, parameters)?)),
     };
-    Ok(When { matched, condition: clause.predicate.clone(), action, values })
+    let condition = clause.predicate.as_ref().map(|condition| match matched {
+        true => condition.clone(),
+        false => of_source(condition, &target.relation.columns, source),
+    });
+    Ok(When { matched, condition, action, values })
 }
 
 fn assigns(update: &ast::MergeUpdateExpr, column: &str) -> bool {
@@ -103,6 +114,7 @@ fn inserts(insert: &ast::MergeInsertExpr, column: &str) -> bool {
 fn inserted(
     target: &Target,
     insert: &ast::MergeInsertExpr,
+    source: Option<&ast::Ident>,
     parameters: &mut Vec<(usize, Column)>,
 ) -> Result<Vec<Expr>> {
     refuse(&[("WHERE", insert.insert_predicate.is_some())], "MERGE")?;
@@ -133,10 +145,48 @@ fn inserted(
     for (index, value) in chosen.into_iter().zip(&row.content) {
         if let (Some(place), Some(column)) = (all.get_mut(index), columns.get(index)) {
             parameters.extend(number_of(value).map(|number| (number, column.clone())));
-            *place = or_default(value.clone(), column)?;
+            *place = or_default(of_source(value, columns, source), column)?;
         }
     }
     Ok(all)
+}
+
+/// Where no row of the table matches, a bare name is the source's, though the table has a column of the name (Postgres:
+/// only the source is seen there).
+fn of_source(value: &Expr, columns: &[Column], source: Option<&ast::Ident>) -> Expr {
+    struct Qualify<'a> {
+        columns: &'a [Column],
+        source: &'a ast::Ident,
+        queries: usize,
+    }
+    impl VisitorMut for Qualify<'_> {
+        type Break = ();
+        fn pre_visit_query(&mut self, _: &mut ast::Query) -> ControlFlow<()> {
+            self.queries += 1;
+            ControlFlow::Continue(())
+        }
+        fn post_visit_query(&mut self, _: &mut ast::Query) -> ControlFlow<()> {
+            self.queries -= 1;
+            ControlFlow::Continue(())
+        }
+        fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+            match expr {
+                Expr::Identifier(name)
+                    if self.queries == 0 && self.columns.iter().any(|column| column.name == fold(name)) =>
+                {
+                    *expr = Expr::CompoundIdentifier(vec![self.source.clone(), name.clone()]);
+                }
+                _ => {}
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut value = value.clone();
+    if let Some(source) = source {
+        // It never breaks off.
+        let _ = value.visit(&mut Qualify { columns, source, queries: 0 });
+    }
+    value
 }
 
 fn default_word() -> Expr {

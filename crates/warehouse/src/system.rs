@@ -2,6 +2,7 @@
 
 mod columns;
 mod ddl_text;
+mod external;
 pub mod late_binding;
 mod schemas;
 mod table_def;
@@ -26,5 +27,6 @@ pub fn tables() -> Vec<SystemTable> {
     all.extend(tables::tables());
     all.extend(columns::tables());
     all.extend(schemas::tables());
+    all.extend(external::tables());
     all
 }

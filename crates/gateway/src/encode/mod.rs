@@ -119,9 +119,8 @@ impl BoundBatch {
         written
     }
 
-    fn put_message(&self, row: usize, out: &mut Vec<u8>, start: usize) -> Result<()> {
-        out.push(b'D');
-        out.extend_from_slice(&[0; 4]);
+    /// The number of a row's fields, and each with its length: what a DataRow holds, and a row of a binary COPY.
+    pub fn put_fields(&self, row: usize, out: &mut Vec<u8>) -> Result<()> {
         out.extend_from_slice(&(self.columns.len() as u16).to_be_bytes());
         for (column, format) in &self.columns {
             match format {
@@ -129,6 +128,13 @@ impl BoundBatch {
                 Format::Binary => put_binary_value(column, row, out)?,
             }
         }
+        Ok(())
+    }
+
+    fn put_message(&self, row: usize, out: &mut Vec<u8>, start: usize) -> Result<()> {
+        out.push(b'D');
+        out.extend_from_slice(&[0; 4]);
+        self.put_fields(row, out)?;
         let length = out.len() - start - 1;
         if length > ROW_BYTES_MAX {
             return Err(Error::new(

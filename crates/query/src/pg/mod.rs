@@ -8,7 +8,9 @@
 //! Refuses to know the catalog itself: the snapshot is all it sees.
 
 mod acl;
+mod activity;
 mod cell;
+mod depends;
 mod fixed;
 mod functions;
 mod indexes;

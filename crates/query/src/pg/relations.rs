@@ -1,7 +1,9 @@
 //! Rows of `pg_catalog` that are made from the snapshot.
 
 use super::acl;
+use super::activity;
 use super::cell::Cell;
+use super::depends;
 use super::fixed;
 use super::indexes;
 use super::names;
@@ -35,15 +37,17 @@ pub const MADE: &[(&str, Maker)] = &[
     ("pg_class", classes),
     ("pg_constraint", constraints),
     ("pg_database", databases),
+    ("pg_depend", depends::dependencies),
     ("pg_description", descriptions),
     ("pg_group", groups),
     ("pg_index", indexes::indexes),
     ("pg_indexes", indexes::listed),
     ("pg_namespace", namespaces),
+    ("pg_rewrite", depends::rules),
     ("pg_roles", roles),
     ("pg_settings", settings),
     ("pg_shadow", users),
-    ("pg_stat_activity", activity),
+    ("pg_stat_activity", activity::sessions),
     ("pg_stat_database", stat_databases),
     ("pg_stat_ssl", stat_ssl),
     ("pg_stat_all_tables", stat_tables),
@@ -444,19 +448,6 @@ fn settings(snapshot: &PgSnapshot, rows: &mut Rows) {
             ("pending_restart", false.into()),
         ]);
     }
-}
-
-fn activity(snapshot: &PgSnapshot, rows: &mut Rows) {
-    rows.push([
-        ("datid", DATABASE_OID.into()),
-        ("datname", snapshot.database.as_str().into()),
-        ("pid", snapshot.pid.into()),
-        ("usesysid", snapshot.user_oid.into()),
-        ("usename", snapshot.user.as_str().into()),
-        ("application_name", snapshot.setting("application_name").unwrap_or_default().into()),
-        ("state", "active".into()),
-        ("backend_type", "client backend".into()),
-    ]);
 }
 
 fn stat_databases(snapshot: &PgSnapshot, rows: &mut Rows) {

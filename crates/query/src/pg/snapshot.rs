@@ -2,6 +2,7 @@
 
 use crate::access::Asker;
 use crate::last::LastTold;
+use crate::sessions::Sessions;
 use std::sync::Arc;
 use tidegate_catalog::{State, User};
 
@@ -22,6 +23,10 @@ pub struct PgSnapshot {
     pub state: Arc<State>,
     /// The session's number.
     pub pid: i32,
+    /// The sessions that are open.
+    pub sessions: Sessions,
+    /// Tables of the system under Redshift's and our own names: schema and name.
+    pub system: Arc<[(&'static str, &'static str)]>,
     /// What the session did last.
     pub last: LastTold,
     /// Schemas in which bare names are looked up.

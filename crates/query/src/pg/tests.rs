@@ -1,5 +1,6 @@
 //! What clients send, run by the engine over a snapshot of two relations.
 
+use crate::sessions::Sessions;
 use super::{PgColumn, PgRelation, PgRole, PgSchema, PgSnapshot};
 use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -55,6 +56,8 @@ fn snapshot() -> PgSnapshot {
         ..planes.clone()
     };
     PgSnapshot {
+        sessions: Sessions::default(),
+        system: Arc::default(),
         functions: Vec::new(),
         database: "dev".into(),
         user: "admin".into(),

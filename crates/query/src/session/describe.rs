@@ -18,11 +18,12 @@ impl Session {
     /// Reads a statement of the extended protocol. `types` are those that the client told of its parameters.
     pub async fn prepare(&mut self, sql: &str, types: &[Option<u32>]) -> Result<Prepared> {
         let Some(piece) = one_piece(sql)? else {
-            return Ok(Prepared { statement: None, parameter_types: Vec::new(), schema: None });
+            return Ok(Prepared { text: String::new(), statement: None, parameter_types: Vec::new(), schema: None });
         };
         let statement = self.read(&piece)?;
         self.refuse_after_failure(&statement)?;
-        self.describe(statement, types).await.map_err(|error| placed(error, &piece))
+        let described = self.describe(statement, types).await.map_err(|error| placed(error, &piece))?;
+        Ok(Prepared { text: sql.to_string(), ..described })
     }
 
     pub(super) async fn describe(&self, statement: Statement, types: &[Option<u32>]) -> Result<Prepared> {
@@ -45,7 +46,7 @@ impl Session {
             },
             _ => (Vec::new(), None),
         };
-        Ok(Prepared { statement: Some(statement), parameter_types, schema })
+        Ok(Prepared { text: String::new(), statement: Some(statement), parameter_types, schema })
     }
 
     async fn describe_query(&self, sql: &ast::Statement, types: &[Option<u32>]) -> Result<Described> {

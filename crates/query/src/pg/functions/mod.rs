@@ -7,6 +7,7 @@ mod json;
 mod look_up;
 mod privilege;
 mod session;
+mod signal;
 pub mod subscripts;
 mod text;
 
@@ -37,6 +38,8 @@ pub struct Definition {
     returns: &'static str,
     /// Whether any NULL makes the result NULL.
     strict: bool,
+    /// Whether it does something, and so is answered once for each row and not when a statement is planned.
+    acts: bool,
     answer: Answer,
 }
 
@@ -48,7 +51,7 @@ impl Definition {
         returns: &'static str,
         answer: Answer,
     ) -> Self {
-        Definition { name, arguments, returns, strict: true, answer }
+        Definition { name, arguments, returns, strict: true, acts: false, answer }
     }
 
     /// Sees NULL arguments.
@@ -58,7 +61,12 @@ impl Definition {
         returns: &'static str,
         answer: Answer,
     ) -> Self {
-        Definition { name, arguments, returns, strict: false, answer }
+        Definition { name, arguments, returns, strict: false, acts: false, answer }
+    }
+
+    /// Does something; of any argument NULL makes NULL.
+    const fn acting(name: &'static str, arguments: RangeInclusive<usize>, answer: Answer) -> Self {
+        Definition { name, arguments, returns: "bool", strict: true, acts: true, answer }
     }
 }
 
@@ -74,7 +82,7 @@ pub fn is_known(name: &str) -> bool {
 }
 
 fn all() -> impl Iterator<Item = &'static Definition> {
-    let looking = [describe::FUNCTIONS, look_up::FUNCTIONS, privilege::FUNCTIONS, session::FUNCTIONS];
+    let looking = [describe::FUNCTIONS, look_up::FUNCTIONS, privilege::FUNCTIONS, session::FUNCTIONS, signal::FUNCTIONS];
     looking.into_iter().chain([json::FUNCTIONS, text::FUNCTIONS]).flatten()
 }
 
@@ -91,7 +99,7 @@ impl Function {
             0 => TypeSignature::Nullary,
             count => TypeSignature::Any(count),
         });
-        let signature = Signature::one_of(forms.collect(), Volatility::Stable);
+        let signature = Signature::one_of(forms.collect(), if definition.acts { Volatility::Volatile } else { Volatility::Stable });
         Function { definition, snapshot: Arc::clone(snapshot), signature, returns: arrow_type(definition.returns) }
     }
 

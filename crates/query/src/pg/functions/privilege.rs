@@ -98,11 +98,24 @@ fn relation<'s>(snapshot: &'s PgSnapshot, object: Option<&Cell>) -> Result<Optio
     let oid = match object {
         Some(Cell::Text(name)) => {
             let missing = || Error::new(Kind::UndefinedTable, format!("relation \"{name}\" does not exist"));
-            Some(names::parts(name).and_then(|parts| names::relation_oid(snapshot, &parts)).ok_or_else(missing)?)
+            let parts = names::parts(name).ok_or_else(missing)?;
+            match names::relation_oid(snapshot, &parts) {
+                None if is_of_system(snapshot, &parts) => return Ok(Some(Found::System)),
+                oid => Some(oid.ok_or_else(missing)?),
+            }
         }
         other => other.and_then(Cell::oid).filter(|oid| names::relation(snapshot, *oid).is_some()),
     };
     Ok(oid.map(|oid| snapshot.state.relation(oid).map_or(Found::System, Found::Own)))
+}
+
+/// Whether a name is that of a table of the system that `pg_class` does not list.
+fn is_of_system(snapshot: &PgSnapshot, parts: &[String]) -> bool {
+    snapshot.system.iter().any(|(schema, name)| match parts {
+        [only] => only == name && *schema == "pg_catalog",
+        [.., within, last] => last == name && within == schema,
+        [] => false,
+    })
 }
 
 fn of_system(asked: &Asked<'_>) -> Cell {
