@@ -128,8 +128,9 @@ def through(adapter):
         catalog = json.loads((project / "target" / "catalog.json").read_text())
         equal(catalog["errors"], None)
         found = catalog["nodes"]["model.flights.carriers"]
+        # dbt-redshift seeds a text column as wide as its widest value.
         equal([(c["name"], c["index"], c["type"]) for c in sorted(found["columns"].values(), key=lambda c: c["index"])],
-              [("carrier", 1, "text" if adapter == "postgres" else "character varying(256)"), ("flights", 2, "bigint"), ("total", 3, found["columns"]["total"]["type"]), ("last_day", 4, "date")])
+              [("carrier", 1, "text" if adapter == "postgres" else "character varying(3)"), ("flights", 2, "bigint"), ("total", 3, found["columns"]["total"]["type"]), ("last_day", 4, "date")])
         assert found["columns"]["total"]["type"].startswith("numeric"), found
         equal((found["metadata"]["type"].upper().replace("LATE BINDING ", ""), found["metadata"]["schema"], found["metadata"]["owner"]), ("BASE TABLE", schema, "admin"))
         equal(catalog["nodes"]["model.flights.dear"]["metadata"]["type"].upper().replace("LATE BINDING ", ""), "VIEW")

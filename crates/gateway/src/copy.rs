@@ -22,14 +22,21 @@ use tidegate_query::CopyIn;
 
 /// How rows are written.
 enum Writer {
-    Lines { format: LineFormat, plain: Vec<bool>, scratch: Vec<u8> },
-    Binary,
+    Lines {
+        format: LineFormat,
+        plain: Vec<bool>,
+        scratch: Vec<u8>,
+    },
+    /// In Postgres the header is in one message with what comes first, and some drivers count on it.
+    Binary {
+        begun: bool,
+    },
 }
 
 impl Writer {
     fn of(options: &CopyOptions, schema: &SchemaRef) -> Result<Self> {
         if options.format == Some(CopyFormat::Binary) {
-            return Ok(Writer::Binary);
+            return Ok(Writer::Binary { begun: false });
         }
         let format = LineFormat::of(options)?;
         let plain = wire_types(schema).iter().map(|wire| format.is_plain(wire.oid)).collect();
@@ -39,33 +46,43 @@ impl Writer {
     fn wire(&self) -> Format {
         match self {
             Writer::Lines { .. } => Format::Text,
-            Writer::Binary => Format::Binary,
+            Writer::Binary { .. } => Format::Binary,
         }
     }
 
-    /// What stands before the rows.
+    /// The line that stands before the rows.
     fn put_head(&self, schema: &SchemaRef, out: &mut Vec<u8>) {
-        match self {
-            Writer::Lines { format, .. } if format.header => {
-                backend::put(out, b'd', |out| format.put_header(schema, out));
-            }
-            Writer::Lines { .. } => {}
-            Writer::Binary => backend::put(out, b'd', binary::put_header),
+        if let Writer::Lines { format, .. } = self
+            && format.header
+        {
+            backend::put(out, b'd', |out| format.put_header(schema, out));
         }
     }
 
     fn put_row(&mut self, batch: &BoundBatch, row: usize, out: &mut Vec<u8>) -> Result<()> {
         match self {
             Writer::Lines { format, plain, scratch } => format.put_row(batch, plain, row, scratch, out),
-            Writer::Binary => batch.put_fields(row, out),
+            Writer::Binary { begun } => {
+                begin_binary(begun, out);
+                batch.put_fields(row, out)
+            }
         }
     }
 
     /// What stands behind them.
-    fn put_end(&self, out: &mut Vec<u8>) {
-        if matches!(self, Writer::Binary) {
-            backend::put(out, b'd', binary::put_trailer);
+    fn put_end(&mut self, out: &mut Vec<u8>) {
+        if let Writer::Binary { begun } = self {
+            backend::put(out, b'd', |out| {
+                begin_binary(begun, out);
+                binary::put_trailer(out);
+            });
         }
+    }
+}
+
+fn begin_binary(begun: &mut bool, out: &mut Vec<u8>) {
+    if !std::mem::replace(begun, true) {
+        binary::put_header(out);
     }
 }
 

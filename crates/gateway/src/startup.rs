@@ -7,10 +7,10 @@ use crate::connection::{Connection, Ending};
 use crate::frontend::SMALL_MESSAGE_BYTES_MAX;
 use crate::packet::{First, GSS_CODE, Head, PROTOCOL_MINOR_MAX, SSL_CODE, Startup, parse_first, read_head};
 use crate::transport::{Failure, Incoming, Outgoing, Wire};
+use std::net::SocketAddr;
 use tidegate_core::{Error, Kind, Result, Rng};
 use tidegate_query::{Engine, Session};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use std::net::SocketAddr;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 

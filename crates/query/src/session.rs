@@ -24,11 +24,11 @@ use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
 use read_only::refuse_write;
 use settings::setting_name;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tidegate_catalog::HISTORY_SCHEMA;
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{CopyLocation, Piece, Statement, ast, fold};
-use std::net::SocketAddr;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 

@@ -9,10 +9,12 @@ use crate::places::FILE_COLUMN;
 use crate::rewrite::{Again, DELETE, INSERT, NOTHING, Rewrite, UPDATE, all_of, name_of};
 use crate::rights;
 use datafusion::common::ScalarValue;
+use std::ops::ControlFlow;
 use tidegate_catalog::{Column, SqlType};
 use tidegate_core::{Error, Kind, Result};
-use std::ops::ControlFlow;
-use tidegate_parser::ast::{self, Expr, MergeAction, MergeClause, MergeClauseKind, MergeInsertKind, TableFactor, VisitMut, VisitorMut};
+use tidegate_parser::ast::{
+    self, Expr, MergeAction, MergeClause, MergeClauseKind, MergeInsertKind, TableFactor, VisitMut, VisitorMut,
+};
 use tidegate_parser::{NOTHING as NOTHING_COLUMN, REMOVE_DUPLICATES, fold, name_parts};
 use tidegate_query::conform::Source;
 use tidegate_query::insert::{self, column_index};

@@ -119,10 +119,12 @@ pub fn column(cells: &[Cell], data_type: &DataType) -> Result<ArrayRef, ArrowErr
             })))
         }
         // Times are microseconds of the Unix epoch.
-        numeric if numeric.is_integer() || matches!(numeric, DataType::Timestamp(..)) => Arc::new(Int64Array::from_iter(cells.iter().map(|cell| match cell {
-            Cell::Int(value) => Some(*value),
-            _ => None,
-        }))),
+        numeric if numeric.is_integer() || matches!(numeric, DataType::Timestamp(..)) => {
+            Arc::new(Int64Array::from_iter(cells.iter().map(|cell| match cell {
+                Cell::Int(value) => Some(*value),
+                _ => None,
+            })))
+        }
         DataType::Utf8 => Arc::new(StringArray::from_iter(cells.iter().map(Cell::text))),
         // Of other types (times of day, bytes, numerics) the catalogs have nothing to show.
         other => return Ok(new_null_array(other, cells.len())),

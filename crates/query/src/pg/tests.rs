@@ -1,7 +1,7 @@
 //! What clients send, run by the engine over a snapshot of two relations.
 
-use crate::sessions::Sessions;
 use super::{PgColumn, PgRelation, PgRole, PgSchema, PgSnapshot};
+use crate::sessions::Sessions;
 use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider};

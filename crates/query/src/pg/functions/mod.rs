@@ -82,7 +82,8 @@ pub fn is_known(name: &str) -> bool {
 }
 
 fn all() -> impl Iterator<Item = &'static Definition> {
-    let looking = [describe::FUNCTIONS, look_up::FUNCTIONS, privilege::FUNCTIONS, session::FUNCTIONS, signal::FUNCTIONS];
+    let looking =
+        [describe::FUNCTIONS, look_up::FUNCTIONS, privilege::FUNCTIONS, session::FUNCTIONS, signal::FUNCTIONS];
     looking.into_iter().chain([json::FUNCTIONS, text::FUNCTIONS]).flatten()
 }
 
@@ -99,7 +100,8 @@ impl Function {
             0 => TypeSignature::Nullary,
             count => TypeSignature::Any(count),
         });
-        let signature = Signature::one_of(forms.collect(), if definition.acts { Volatility::Volatile } else { Volatility::Stable });
+        let signature =
+            Signature::one_of(forms.collect(), if definition.acts { Volatility::Volatile } else { Volatility::Stable });
         Function { definition, snapshot: Arc::clone(snapshot), signature, returns: arrow_type(definition.returns) }
     }
 
