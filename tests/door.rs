@@ -105,14 +105,14 @@ fn a_session_is_seen_cancelled_and_ended_by_another() {
             assert_eq!((seen.get::<_, String>(0), seen.get::<_, String>(1)), ("active".into(), endless.into()));
             other.batch_execute("CREATE USER weak; SET ROLE weak").await.unwrap();
             for call in ["pg_cancel_backend", "pg_terminate_backend"] {
-                let error = other.query(&format!("SELECT {call}($1)"), &[&pid]).await.unwrap_err();
+                let error = other.query(&format!("SELECT {call}($1::int4)"), &[&pid]).await.unwrap_err();
                 assert_eq!(error.code().map(|code| code.code()), Some("42501"));
             }
             let seen = "SELECT state, query FROM pg_stat_activity WHERE pid = $1";
             let seen = other.query_one(seen, &[&pid]).await.unwrap();
             assert_eq!((seen.get::<_, Option<String>>(0), seen.get::<_, &str>(1)), (None, "<insufficient privilege>"));
             other.batch_execute("RESET ROLE").await.unwrap();
-            let sent = other.query_one("SELECT pg_cancel_backend($1)", &[&pid]).await.unwrap();
+            let sent = other.query_one("SELECT pg_cancel_backend($1::int4)", &[&pid]).await.unwrap();
             assert!(sent.get::<_, bool>(0));
         };
         let (ended, ()) = tokio::join!(client.simple_query(endless), meanwhile);
@@ -122,7 +122,7 @@ fn a_session_is_seen_cancelled_and_ended_by_another() {
         assert_eq!(other.query_one(seen, &[&pid]).await.unwrap().get::<_, &str>(0), "idle in transaction");
         let end = async {
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-            assert!(other.query_one("SELECT pg_terminate_backend($1)", &[&pid]).await.unwrap().get::<_, bool>(0));
+            assert!(other.query_one("SELECT pg_terminate_backend($1::int4)", &[&pid]).await.unwrap().get::<_, bool>(0));
         };
         let (ended, ()) = tokio::join!(client.simple_query(endless), end);
         assert_eq!(ended.unwrap_err().code().map(|code| code.code()), Some("57P01"));

@@ -69,7 +69,7 @@ impl Door {
         let bucket = s3.bucket();
         let admin = server.connect().await;
         let credential = format!(
-            "CREATE CREDENTIAL c (TYPE s3, KEY '{}', SECRET '{}', ENDPOINT '{}', REGION 'us-east-1', PATH_STYLE true, SCOPE 's3://{bucket}'); CREATE USER fuzz PASSWORD 'Fuzz1234'",
+            "CREATE CREDENTIAL c (TYPE s3, KEY '{}', SECRET '{}', ENDPOINT '{}', REGION 'us-east-1', PATH_STYLE true, SCOPE 's3://{bucket}'); CREATE USER fuzz PASSWORD 'Fuzz1234'; GRANT ALL ON SCHEMA public TO fuzz; GRANT USAGE ON CREDENTIAL c TO fuzz",
             s3::KEY,
             s3::SECRET,
             s3.endpoint()

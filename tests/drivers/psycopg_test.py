@@ -1,6 +1,7 @@
 """psycopg 3 against a server: extended protocol, binary both ways, COPY, cancel, errors, streaming."""
 
 import datetime as dt
+import json
 import os
 import socket
 import struct
@@ -223,6 +224,54 @@ def copy_in_binary():
             equal(str(error), f"cannot specify {options.split()[0]} in BINARY mode")
         else:
             raise AssertionError(options)
+
+
+@check
+def notifications_come_when_they_are_committed():
+    with psycopg.connect(CONNINFO, autocommit=True) as listener, psycopg.connect(CONNINFO) as sender:
+        listener.execute("LISTEN news")
+        sender.execute("NOTIFY news, 'one'")
+        sender.execute("SAVEPOINT s")
+        sender.execute("NOTIFY news, 'undone'")
+        sender.execute("ROLLBACK TO s")
+        sender.execute("SELECT pg_notify('news', 'two'), pg_notify('news', 'one'), pg_notify('other', 'unheard')")
+        equal(list(listener.notifies(timeout=0.3)), [])
+        sender.commit()
+        told = list(listener.notifies(timeout=5, stop_after=2))
+        equal([(n.pid, n.channel, n.payload) for n in told], [(sender.info.backend_pid, "news", "one"), (sender.info.backend_pid, "news", "two")])
+        sender.execute("NOTIFY news, 'taken back'")
+        sender.rollback()
+        listener.execute("BEGIN")
+        sender.execute("NOTIFY news, 'later'")
+        sender.commit()
+        equal(list(listener.notifies(timeout=0.3)), [])  # not inside of a block
+        listener.execute("COMMIT")
+        equal([n.payload for n in listener.notifies(timeout=5, stop_after=1)], ["later"])
+        listener.execute("NOTIFY news, 'to itself'")
+        equal([n.payload for n in listener.notifies(timeout=5, stop_after=1)], ["to itself"])
+        listener.execute("UNLISTEN *")
+        sender.execute("NOTIFY news, 'unheard'")
+        sender.commit()
+        equal(list(listener.notifies(timeout=0.3)), [])
+
+
+@check
+def jobs_tell_how_they_stand():
+    with psycopg.connect(CONNINFO, autocommit=True) as listener:
+        listener.execute("LISTEN batch_job_state_change")
+        conn.execute("CREATE COMPUTE ENVIRONMENT listened WITH (max_vcpus = 1)")
+        conn.execute("CREATE JOB QUEUE listened COMPUTE ENVIRONMENTS (listened)")
+        conn.execute("""CREATE JOB DEFINITION listened AS '{"type": "container", "containerProperties": {"command": ["sh", "-c", "sleep 0.3; exit 3"]}}'""")
+        conn.execute("SELECT batch.submit_job(job_name => 'listened', job_queue => 'listened', job_definition => 'listened')")
+        told = []
+        for notification in listener.notifies(timeout=30):
+            told.append(json.loads(notification.payload))
+            if told[-1]["detail"]["status"] in ("SUCCEEDED", "FAILED"):
+                break
+        equal([(event["source"], event["detail"]["jobName"]) for event in told], [("aws.batch", "listened")] * len(told))
+        statuses = [event["detail"]["status"] for event in told]
+        equal(statuses[-2:], ["RUNNING", "FAILED"])
+        equal(told[-1]["detail"]["container"]["exitCode"], 3)
 
 
 @check

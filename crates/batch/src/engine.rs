@@ -1,6 +1,7 @@
 //! The loop around the pure steps: one task looks at all jobs, and each attempt is a task of its own.
 
 use crate::container::ContainerEngine;
+use crate::events::{self, Told};
 use crate::log_file::{self, LogFile};
 use crate::recovery::LostContainers;
 use crate::runner::{self, Gated};
@@ -39,12 +40,13 @@ struct Inner {
     port: u16,
     // Attempts, by id, that have a task.
     begun: Mutex<HashSet<String>>,
+    told: Mutex<Told>,
 }
 
 impl Jobs {
     /// Of this engine; their files lie in a folder, and they reach the SQL port at this address.
     pub fn new(engine: Engine, folder: PathBuf, sql: SocketAddr) -> Self {
-        Jobs(Arc::new(Inner { engine, folder, port: sql.port(), begun: Mutex::default() }))
+        Jobs(Arc::new(Inner { engine, folder, port: sql.port(), begun: Mutex::default(), told: Mutex::default() }))
     }
 
     /// Where logs lie.
@@ -57,7 +59,16 @@ impl Jobs {
     }
 
     async fn advance(&self, job: &Job, step: impl Fn(&Job) -> Option<Job>) -> Result<bool> {
-        self.catalog().advance(job.oid, &[], step).await
+        let moved = self.catalog().advance(job.oid, &[], step).await?;
+        self.tell();
+        Ok(moved)
+    }
+
+    /// Tells those who listen what has become of jobs.
+    fn tell(&self) {
+        let state = self.catalog().state();
+        let news = self.0.told.lock().news(&state);
+        news.into_iter().for_each(|event| self.0.engine.notifier().tell(events::CHANNEL, event));
     }
 
     fn now_ms(&self) -> i64 {
@@ -135,6 +146,7 @@ impl Jobs {
 
     /// Makes the steps that are due durable, and begins the attempts that have a place.
     async fn look(&self, rounds: &mut Rounds, stop: &CancellationToken) -> Result<()> {
+        self.tell();
         let state = self.catalog().state();
         let now_ms = self.now_ms();
         let steps = schedule::steps(&state, now_ms, &mut || self.0.engine.rng().uuid());
@@ -144,6 +156,7 @@ impl Jobs {
                 Err(error) if error.kind() == Kind::Conflict => {}
                 other => drop(other?),
             }
+            self.tell();
         }
         self.forget(now_ms).await?;
         for job in self.catalog().state().all::<Job>().filter(|job| job.state.status == JobStatus::Starting) {

@@ -11,12 +11,14 @@
 //!    ended with is the third. After a crash, what still runs is ended before the scheduler looks at anything.
 //! 5. `runner`: behind a gate, a group of processes (`process`) or a container (`container`); `watch`: when it is ended;
 //!    `procfs`: what the kernel knows of it; `log_file`: what it prints. `recovery`: what a crash has left of it.
-//! 6. `service`: statements and functions; `forms`: functions that are statements; `view` and `log_table`: schema `batch`.
+//! 6. `service`: statements and functions; `forms`: functions that are statements; `view` and `log_table`: schema `batch`;
+//!    `events`: what LISTEN hears of jobs.
 //!
 //! Specified by `tests/slt/batch`.
 
 mod container;
 mod engine;
+mod events;
 mod forms;
 mod log_file;
 mod log_table;

@@ -3,6 +3,7 @@
 use crate::encode::{Format, wire_types};
 use arrow::datatypes::Schema;
 use tidegate_core::Error;
+use tidegate_query::Notification;
 
 /// How grave an error is to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +75,9 @@ pub fn put_row_description(out: &mut Vec<u8>, schema: &Schema, formats: &[Format
         o.extend_from_slice(&(schema.fields().len() as u16).to_be_bytes());
         for (index, (field, wire)) in schema.fields().iter().zip(wire_types(schema)).enumerate() {
             put_cstring(o, field.name());
-            o.extend_from_slice(&0u32.to_be_bytes());
-            o.extend_from_slice(&0u16.to_be_bytes());
+            let origin = tidegate_query::origin_of_field(field);
+            o.extend_from_slice(&origin.map_or(0, |origin| origin.relation).to_be_bytes());
+            o.extend_from_slice(&origin.map_or(0, |origin| origin.number).to_be_bytes());
             o.extend_from_slice(&wire.oid.to_be_bytes());
             o.extend_from_slice(&wire.len.to_be_bytes());
             o.extend_from_slice(&wire.typmod.to_be_bytes());
@@ -126,6 +128,15 @@ pub fn put_notice(out: &mut Vec<u8>, severity: &str, code: &str, message: &str, 
     put(out, b'N', |o| {
         put_fields(o, severity, code, message, None, hint);
         o.push(0);
+    });
+}
+
+/// A message of another session.
+pub fn put_notification(out: &mut Vec<u8>, notification: &Notification) {
+    put(out, b'A', |o| {
+        o.extend_from_slice(&notification.pid.to_be_bytes());
+        put_cstring(o, &notification.channel);
+        put_cstring(o, &notification.payload);
     });
 }
 

@@ -76,13 +76,22 @@ impl Connection {
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
-            biased;
-            message = self.incoming.next() => message,
-            () = self.ending.drain.cancelled() => Err(Failure::Fatal(told_to_end())),
-            () = self.ending.kill.cancelled() => Err(Failure::Fatal(told_to_end())),
-            () = too_idle => {
-                Err(Failure::Fatal(Error::new(Kind::NotInState, crate::IDLE_IN_TRANSACTION)))
+        tokio::pin!(too_idle);
+        loop {
+            let listens = self.session.status() == TxStatus::Idle;
+            let Connection { incoming, outgoing, session, ending, .. } = self;
+            tokio::select! {
+                biased;
+                message = incoming.next() => return message,
+                () = ending.drain.cancelled() => return Err(Failure::Fatal(told_to_end())),
+                () = ending.kill.cancelled() => return Err(Failure::Fatal(told_to_end())),
+                () = &mut too_idle => {
+                    return Err(Failure::Fatal(Error::new(Kind::NotInState, crate::IDLE_IN_TRANSACTION)));
+                }
+                notification = session.notification(), if listens => {
+                    backend::put_notification(&mut outgoing.buffer, &notification);
+                    outgoing.flush().await?;
+                }
             }
         }
     }
@@ -183,6 +192,11 @@ impl Connection {
             self.portals.clear();
         }
         self.session.rest();
+        while status == b'I'
+            && let Some(notification) = self.session.waiting_notification()
+        {
+            backend::put_notification(&mut self.outgoing.buffer, &notification);
+        }
         backend::put_ready(&mut self.outgoing.buffer, status);
         self.outgoing.flush().await
     }

@@ -20,8 +20,16 @@ struct Savepoint {
     name: String,
     /// None: no statement had run yet.
     copy: Option<Transaction>,
+    mark: Mark,
+}
+
+/// What else a savepoint goes back to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mark {
     /// Cursors declared until then.
-    cursors: u64,
+    pub cursors: u64,
+    /// What was to be done at the commit until then.
+    pub actions: usize,
 }
 
 impl Default for Block {
@@ -97,7 +105,7 @@ impl Block {
     }
 
     /// SAVEPOINT.
-    pub fn savepoint(&mut self, name: String, cursors: u64) -> Result<()> {
+    pub fn savepoint(&mut self, name: String, mark: Mark) -> Result<()> {
         if self.is_idle() {
             return Err(Error::new(Kind::NoTransaction, "SAVEPOINT can only be used in transaction blocks"));
         }
@@ -105,17 +113,17 @@ impl Block {
             let message = format!("a transaction has {SAVEPOINTS_MAX} savepoints at most");
             return Err(Error::new(Kind::LimitExceeded, message).hint("RELEASE those that are not needed."));
         }
-        self.savepoints.push(Savepoint { name, copy: self.transaction.clone(), cursors });
+        self.savepoints.push(Savepoint { name, copy: self.transaction.clone(), mark });
         Ok(())
     }
 
-    /// ROLLBACK TO. The number of cursors that had been declared then.
-    pub fn rollback_to(&mut self, name: &str) -> Result<u64> {
+    /// ROLLBACK TO. What stood then.
+    pub fn rollback_to(&mut self, name: &str) -> Result<Mark> {
         let index = self.savepoint_index(name)?;
         self.savepoints.truncate(index + 1);
         self.restore_last();
         self.status = TxStatus::InBlock;
-        Ok(self.savepoints.last().map_or(0, |savepoint| savepoint.cursors))
+        Ok(self.savepoints.last().map_or_else(Mark::default, |savepoint| savepoint.mark))
     }
 
     /// RELEASE.

@@ -5,6 +5,7 @@ use crate::build_sides::HoldTheFew;
 use crate::cooperative::YieldAboveJoins;
 use crate::joins::OneProbe;
 use crate::late_reads::LateReads;
+use crate::notify::Notifier;
 use crate::partiql::SuperPlanner;
 use crate::pass::{Pass, Passes};
 use crate::scope::{SEARCH_PATH, Scope};
@@ -52,6 +53,7 @@ struct Inner {
     next_statement: AtomicI64,
     passes: Passes,
     sessions: Sessions,
+    notifier: Notifier,
 }
 
 impl Engine {
@@ -105,6 +107,7 @@ impl Engine {
             next_statement,
             passes: Passes::default(),
             sessions: Sessions::default(),
+            notifier: Notifier::default(),
         })))
     }
 
@@ -187,6 +190,7 @@ impl Engine {
             depth: 0,
             history: false,
             last: Arc::default(),
+            outbox: Arc::default(),
             live: None,
         }
     }
@@ -209,6 +213,11 @@ impl Engine {
     /// The sessions that are open.
     pub fn sessions(&self) -> &Sessions {
         &self.0.sessions
+    }
+
+    /// Sends messages to the sessions that listen.
+    pub fn notifier(&self) -> &Notifier {
+        &self.0.notifier
     }
 
     /// The clock that all parts share.

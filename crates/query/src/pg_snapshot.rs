@@ -23,6 +23,8 @@ pub fn of(scope: &Scope) -> PgSnapshot {
         pid: scope.pid,
         sessions: scope.engine.sessions().clone(),
         system: scope.engine.system_names(),
+        notifier: scope.engine.notifier().clone(),
+        outbox: Arc::clone(&scope.outbox),
         last: scope.last.told(),
         search_path: scope.search_path.clone(),
         schemas: objects()

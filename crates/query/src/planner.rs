@@ -4,6 +4,7 @@ use crate::fault::carried;
 use crate::joins;
 use crate::memory;
 use crate::movement;
+use crate::origin::Origins;
 use crate::outcome::{Outcome, RowsTag};
 use crate::parameter;
 use crate::partiql::{self, Lenience};
@@ -219,8 +220,9 @@ impl Planner {
             LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) => RowsTag::Explain,
             _ => RowsTag::Select,
         };
+        let origins = Origins::of(&plan, &self.scope);
         let rows = self.stream(parameter::bind(plan, values)?).await?;
-        Ok(Outcome::Rows { schema: shown_schema(&rows.schema()), rows, tag })
+        Ok(Outcome::Rows { schema: origins.told(&shown_schema(&rows.schema())), rows, tag })
     }
 }
 

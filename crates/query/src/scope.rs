@@ -7,6 +7,7 @@ use crate::engine::{DATABASE, Engine};
 use crate::fault::carried;
 use crate::history;
 use crate::last::Last;
+use crate::notify::Outbox;
 use crate::outcome::Notice;
 use crate::pg;
 use crate::planner::Planner;
@@ -106,6 +107,8 @@ pub struct Scope {
     pub history: bool,
     /// What the session did last.
     pub last: Arc<Last>,
+    /// What the session's transaction sends when it commits.
+    pub outbox: Arc<Outbox>,
     /// Takes what the client is told while the statement runs.
     pub live: Option<mpsc::Sender<Notice>>,
 }

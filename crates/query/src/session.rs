@@ -12,6 +12,7 @@ use crate::cursors::Cursors;
 use crate::dispatch::{copy_out, dispatch, done, is_query, query};
 use crate::engine::Engine;
 use crate::last::Last;
+use crate::notify::{Action, Mail, Notification};
 use crate::outcome::{CopyIn, Notice, Outcome, TxStatus};
 use crate::parameter::Prepared;
 use crate::prepared::PreparedStatements;
@@ -26,7 +27,7 @@ use read_only::refuse_write;
 use settings::setting_name;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tidegate_catalog::HISTORY_SCHEMA;
+use tidegate_catalog::{HISTORY_SCHEMA, State};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{CopyLocation, Piece, Statement, ast, fold};
 use tokio::sync::mpsc;
@@ -53,6 +54,7 @@ pub struct Session {
     live: Option<mpsc::Sender<Notice>>,
     token: CancellationToken,
     place: Place,
+    mail: Mail,
 }
 
 impl Session {
@@ -65,6 +67,7 @@ impl Session {
         variables.take_changed();
         let token = CancellationToken::new();
         let place = engine.sessions().open(pid, user, engine.clock().now_us());
+        let mail = Mail::new(engine.notifier().clone(), pid);
         Ok(Session {
             engine,
             pid,
@@ -80,6 +83,7 @@ impl Session {
             live: None,
             token,
             place,
+            mail,
         })
     }
 
@@ -160,6 +164,19 @@ impl Session {
     /// A statement has failed, and with it the block it stands in.
     pub fn fail(&mut self, _error: &Error) {
         self.block.fail();
+        if self.block.is_idle() {
+            self.mail.outbox().truncate(0);
+        }
+    }
+
+    /// Waits for a message that the session listens for.
+    pub async fn notification(&mut self) -> Notification {
+        self.mail.next().await
+    }
+
+    /// One that is there already.
+    pub fn waiting_notification(&mut self) -> Option<Notification> {
+        self.mail.waiting()
     }
 
     /// Cuts a script into its statements.
@@ -201,12 +218,17 @@ impl Session {
         self.commit_implicit().await
     }
 
-    /// What the next statement sees.
-    fn scope(&self) -> Result<Scope> {
-        let state = match self.block.transaction() {
+    /// The state with the changes of the open transaction.
+    fn state(&self) -> Arc<State> {
+        match self.block.transaction() {
             Some(transaction) => Arc::clone(transaction.state()),
             None => self.engine.catalog().state(),
-        };
+        }
+    }
+
+    /// What the next statement sees.
+    fn scope(&self) -> Result<Scope> {
+        let state = self.state();
         let user = self.role.as_ref().unwrap_or(&self.session_user);
         let path = self.variables.get("search_path")?;
         let schema = |word: &str| match word.trim().trim_matches(['"', '\'']) {
@@ -238,6 +260,7 @@ impl Session {
             depth: 0,
             history: false,
             last: Arc::clone(&self.last),
+            outbox: Arc::clone(self.mail.outbox()),
             live: self.live.clone(),
         };
         Ok(scope.with_usable_path())
@@ -330,7 +353,7 @@ impl Session {
             ast::Statement::Rollback { savepoint: None, .. } => self.end(false).await?,
             ast::Statement::Rollback { savepoint: Some(name), .. } => self.rollback_to(&fold(name))?,
             ast::Statement::Savepoint { name } => {
-                self.block.savepoint(fold(name), self.cursors.declared())?;
+                self.block.savepoint(fold(name), self.mark())?;
                 done("SAVEPOINT")
             }
             ast::Statement::ReleaseSavepoint { name } => {
@@ -350,12 +373,24 @@ impl Session {
             }
             ast::Statement::Deallocate { name, .. } => self.prepared.remove(name)?,
             ast::Statement::Close { cursor } => self.cursors.close(cursor)?,
-            // Nothing can be listened to, and so there is nothing that a pool's reset would have to end.
-            ast::Statement::UNLISTEN { .. } => done("UNLISTEN"),
+            ast::Statement::LISTEN { channel } => self.post("LISTEN", Action::Listen(fold(channel)))?,
+            ast::Statement::UNLISTEN { channel } => {
+                let all = channel.quote_style.is_none() && channel.value == "*";
+                self.post("UNLISTEN", Action::Unlisten((!all).then(|| fold(channel))))?
+            }
+            ast::Statement::NOTIFY { channel, payload } => {
+                self.post("NOTIFY", Action::Notify(fold(channel), payload.clone().unwrap_or_default()))?
+            }
             ast::Statement::Discard { object_type } => self.discard(object_type).await?,
             _ => return Ok(None),
         };
         Ok(Some(outcome))
+    }
+
+    /// What is to be done when the transaction commits.
+    fn post(&mut self, tag: &str, action: Action) -> Result<Outcome> {
+        self.mail.outbox().push(action)?;
+        Ok(done(tag))
     }
 
     async fn discard(&mut self, what: &ast::DiscardObject) -> Result<Outcome> {
@@ -366,6 +401,7 @@ impl Session {
             (self.cursors, self.prepared) = (Cursors::default(), PreparedStatements::default());
             (self.session_user, self.role) = (self.user.clone(), None);
             self.variables.reset_all();
+            self.mail.outbox().push(Action::Unlisten(None))?;
         }
         if matches!(what, ast::DiscardObject::ALL | ast::DiscardObject::TEMP) {
             temporary::drop_of(self.engine.catalog(), self.pid).await?;

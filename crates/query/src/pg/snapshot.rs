@@ -2,6 +2,7 @@
 
 use crate::access::Asker;
 use crate::last::LastTold;
+use crate::notify::{Notifier, Outbox};
 use crate::sessions::Sessions;
 use std::sync::Arc;
 use tidegate_catalog::{State, User};
@@ -25,6 +26,10 @@ pub struct PgSnapshot {
     pub pid: i32,
     /// The sessions that are open.
     pub sessions: Sessions,
+    /// What the sessions listen to.
+    pub notifier: Notifier,
+    /// What the session's transaction sends when it commits.
+    pub outbox: Arc<Outbox>,
     /// Tables of the system under Redshift's and our own names: schema and name.
     pub system: Arc<[(&'static str, &'static str)]>,
     /// What the session did last.

@@ -1,6 +1,7 @@
 //! What clients send, run by the engine over a snapshot of two relations.
 
 use super::{PgColumn, PgRelation, PgRole, PgSchema, PgSnapshot};
+use crate::notify::Notifier;
 use crate::sessions::Sessions;
 use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -58,6 +59,8 @@ fn snapshot() -> PgSnapshot {
     PgSnapshot {
         sessions: Sessions::default(),
         system: Arc::default(),
+        notifier: Notifier::default(),
+        outbox: Arc::default(),
         functions: Vec::new(),
         database: "dev".into(),
         user: "admin".into(),

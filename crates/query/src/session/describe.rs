@@ -4,6 +4,7 @@ use super::settings::{setting_name, show_schema};
 use super::{Session, placed};
 use crate::call::Call;
 use crate::dispatch::{done, is_query};
+use crate::origin::Origins;
 use crate::outcome::Outcome;
 use crate::parameter::{self, Prepared};
 use crate::planner::{Planner, shown_schema};
@@ -54,11 +55,13 @@ impl Session {
             let (types, schema) = call.describe(&self.scope()?, types).await?;
             return Ok((types, Some(schema)));
         }
-        let planner = Planner::new(&self.scope()?)?;
+        let scope = self.scope()?;
+        let planner = Planner::new(&scope)?;
         let plan = planner.plan(&table_arguments::bound(sql, &[])).await?;
         let types = parameter::types_of(&plan, types)?;
+        let origins = Origins::of(&plan, &scope);
         let bound = parameter::bind(plan, parameter::nulls_of(&types))?;
-        Ok((types, Some(shown_schema(&planner.schema_of(bound)))))
+        Ok((types, Some(origins.told(&shown_schema(&planner.schema_of(bound))))))
     }
 
     /// Of a statement that changes rows: its parameters' types, and what its RETURNING gives.

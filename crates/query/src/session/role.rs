@@ -8,7 +8,7 @@ use tidegate_core::{Error, Kind, Result};
 impl Session {
     /// SET SESSION AUTHORIZATION; None goes back to who has logged in. 42501 for others than superusers.
     pub(super) fn authorize(&mut self, name: Option<String>) -> Result<()> {
-        let state = self.engine.catalog().state();
+        let state = self.state();
         let name = name.unwrap_or_else(|| self.user.clone());
         if name != self.user {
             known(&state, &name)?;
@@ -23,7 +23,7 @@ impl Session {
     /// SET ROLE; None is NONE. 42501 for a role that the session's user is no member of.
     pub(super) fn take_role(&mut self, name: Option<String>) -> Result<()> {
         if let Some(name) = &name {
-            let state = self.engine.catalog().state();
+            let state = self.state();
             let role = known(&state, name)?;
             let asker = self.asker(&state, &self.session_user);
             if !asker.is_superuser && !asker.roles.contains(&role.oid) {

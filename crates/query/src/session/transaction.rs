@@ -1,11 +1,12 @@
 //! The session's transaction: opened, locked, committed and gone back in.
 
 use super::Session;
+use crate::block::Mark;
 use crate::dispatch::done;
 use crate::locking;
 use crate::outcome::{Outcome, TxStatus};
 use std::time::Duration;
-use tidegate_catalog::Who;
+use tidegate_catalog::{Transaction, Who};
 use tidegate_core::{Error, Kind, Result, millis};
 use tidegate_parser::{Statement, ast};
 
@@ -23,9 +24,14 @@ impl Session {
 
     /// Commits. In a task of its own: a client that goes away must not stop it between the log and the export.
     pub(super) async fn commit(&mut self) -> Result<()> {
-        let Some(transaction) = self.block.take().filter(|transaction| !transaction.is_empty()) else {
-            return Ok(());
-        };
+        if let Some(transaction) = self.block.take().filter(|transaction| !transaction.is_empty()) {
+            self.commit_changes(transaction).await?;
+        }
+        self.mail.commit();
+        Ok(())
+    }
+
+    async fn commit_changes(&mut self, transaction: Transaction) -> Result<()> {
         for service in self.engine.services() {
             service.committing(&self.engine, &self.user, self.pid, &transaction).await?;
         }
@@ -115,12 +121,19 @@ impl Session {
             self.commit().await?;
         }
         self.block.take();
+        self.mail.outbox().truncate(0);
         Ok(done(if commit { "COMMIT" } else { "ROLLBACK" }))
     }
 
+    /// What a savepoint goes back to, beside the transaction.
+    pub(super) fn mark(&self) -> Mark {
+        Mark { cursors: self.cursors.declared(), actions: self.mail.outbox().len() }
+    }
+
     pub(super) fn rollback_to(&mut self, name: &str) -> Result<Outcome> {
-        let declared = self.block.rollback_to(name)?;
-        self.cursors.close_since(declared);
+        let mark = self.block.rollback_to(name)?;
+        self.cursors.close_since(mark.cursors);
+        self.mail.outbox().truncate(mark.actions);
         Ok(done("ROLLBACK"))
     }
 }

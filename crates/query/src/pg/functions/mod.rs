@@ -11,6 +11,8 @@ mod signal;
 pub mod subscripts;
 mod text;
 
+pub use signal::LISTENED;
+
 use super::cell::{Cell, cells, column};
 use super::shape::arrow_type;
 use super::snapshot::PgSnapshot;
@@ -65,8 +67,13 @@ impl Definition {
     }
 
     /// Does something; of any argument NULL makes NULL.
-    const fn acting(name: &'static str, arguments: RangeInclusive<usize>, answer: Answer) -> Self {
-        Definition { name, arguments, returns: "bool", strict: true, acts: true, answer }
+    const fn acting(
+        name: &'static str,
+        arguments: RangeInclusive<usize>,
+        returns: &'static str,
+        answer: Answer,
+    ) -> Self {
+        Definition { name, arguments, returns, strict: true, acts: true, answer }
     }
 }
 

@@ -1,17 +1,30 @@
-//! Functions that stop what other sessions do.
+//! Functions that reach other sessions: they stop what those do, or send them messages.
 
 use super::super::cell::Cell;
 use super::super::snapshot::PgSnapshot;
-use super::Definition;
+use super::{Definition, text};
+use crate::notify::Action;
 use crate::sessions::Sessions;
 use tidegate_catalog::User;
 use tidegate_core::{Error, Kind, Result};
 
 /// What is defined here.
 pub const FUNCTIONS: &[Definition] = &[
-    Definition::acting("pg_cancel_backend", 1..=1, |s, arguments| signal(s, arguments, &CANCEL)),
-    Definition::acting("pg_terminate_backend", 1..=2, |s, arguments| signal(s, arguments, &TERMINATE)),
+    Definition::acting("pg_cancel_backend", 1..=1, "bool", |s, arguments| signal(s, arguments, &CANCEL)),
+    Definition::acting("pg_terminate_backend", 1..=2, "bool", |s, arguments| signal(s, arguments, &TERMINATE)),
+    Definition { strict: false, ..Definition::acting("pg_notify", 2..=2, "void", notify) },
+    Definition::strict(LISTENED, 0..=0, "_text", |s, _| Ok(Cell::Texts(s.notifier.channels(s.pid)))),
 ];
+
+/// What `pg_listening_channels()` gives the elements of.
+pub const LISTENED: &str = "pg_listened_channels";
+
+/// `pg_notify(channel, payload)`: a NOTIFY whose channel is a value.
+fn notify(snapshot: &PgSnapshot, arguments: &[Cell]) -> Result<Cell> {
+    let (channel, payload) = (text(arguments, 0).to_string(), text(arguments, 1).to_string());
+    snapshot.outbox.push(Action::Notify(channel, payload))?;
+    Ok(Cell::Text(String::new()))
+}
 
 struct Signal {
     send: fn(&Sessions, i32) -> bool,

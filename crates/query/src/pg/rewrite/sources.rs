@@ -1,5 +1,6 @@
 //! What a select reads from: the names of its sources and of their columns, as far as the snapshot knows them.
 
+use super::super::functions::LISTENED;
 use super::super::provider::KEYWORDS;
 use super::super::shape::{self, Shape};
 use super::super::snapshot::PgSnapshot;
@@ -180,6 +181,9 @@ fn is_always_null(expr: &Expr) -> bool {
     ALWAYS_NULL.contains(&fold(name).as_str())
 }
 
+/// The channels that the session listens to, a row each.
+const LISTENING: &str = "pg_listening_channels";
+
 /// Functions that give rows; another one in FROM gives its one value.
 const TABLE_FUNCTIONS: &[&str] = &["generate_series", "hop", "range", "tumble", "unnest", KEYWORDS];
 
@@ -213,6 +217,8 @@ fn as_derived(
     {
         list.args = args.to_vec();
     }
+    // One of the system's that gives rows: the elements of what stands behind it.
+    let call = if function == LISTENING { format!("unnest({LISTENED}())") } else { call.to_string() };
     let text = format!("SELECT {call} AS {} ", tidegate_parser::quoted(&column));
     let subquery = tidegate_parser::parse_query(&text).ok()?;
     let mut alias = alias.cloned().unwrap_or_else(|| TableAlias {
