@@ -8,7 +8,7 @@ use super::super::{information, names, relations, types};
 use super::{barren, build, calls, output};
 use sqlparser::ast::{
     DataType, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, TableAlias, TableFactor, Value, VisitMut, VisitorMut,
+    SelectItemQualifiedWildcardKind, TableAlias, TableAliasColumnDef, TableFactor, Value, VisitMut, VisitorMut,
 };
 use std::ops::ControlFlow;
 use tidegate_parser::{fold, name_parts};
@@ -234,6 +234,7 @@ fn as_derived(
 /// Gives catalogs the schema they are in, and table functions their plain names.
 pub fn qualify(names: &Names<'_>, factor: &mut TableFactor) {
     plain_name(names, factor);
+    name_column(factor);
     let derived = match factor {
         TableFactor::Table { name, args: Some(args), alias, .. } => {
             as_derived(names.snapshot, name, &args.args, alias.as_ref())
@@ -273,6 +274,26 @@ fn plain_name(names: &Names<'_>, factor: &mut TableFactor) {
             }
         }
         _ => {}
+    }
+}
+
+/// A function of one column gives its alias to the column, too, as in Postgres: `FROM generate_series(1, 3) AS n` has `n.n`.
+fn name_column(factor: &mut TableFactor) {
+    let alias = match factor {
+        TableFactor::Table { name, args: Some(_), alias: Some(alias), .. }
+            if name_parts(name).last().is_some_and(|name| name == "generate_series") =>
+        {
+            alias
+        }
+        TableFactor::UNNEST { alias: Some(alias), array_exprs, with_offset: false, with_ordinality: false, .. }
+            if array_exprs.len() == 1 =>
+        {
+            alias
+        }
+        _ => return,
+    };
+    if alias.columns.is_empty() {
+        alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
     }
 }
 
