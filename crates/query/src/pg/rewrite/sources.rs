@@ -279,19 +279,18 @@ fn plain_name(names: &Names<'_>, factor: &mut TableFactor) {
 
 /// A function of one column gives its alias to the column, too, as in Postgres: `FROM generate_series(1, 3) AS n` has `n.n`.
 fn name_column(factor: &mut TableFactor) {
-    let alias = match factor {
-        TableFactor::Table { name, args: Some(_), alias: Some(alias), .. }
-            if name_parts(name).last().is_some_and(|name| name == "generate_series") =>
-        {
-            alias
-        }
-        TableFactor::UNNEST { alias: Some(alias), array_exprs, with_offset: false, with_ordinality: false, .. }
-            if array_exprs.len() == 1 =>
-        {
-            alias
-        }
-        _ => return,
-    };
+    let alias =
+        match factor {
+            TableFactor::Table { name, args: Some(_), alias: Some(alias), .. }
+                if name_parts(name).last().is_some_and(|name| name == "generate_series") =>
+            {
+                alias
+            }
+            TableFactor::UNNEST {
+                alias: Some(alias), array_exprs, with_offset: false, with_ordinality: false, ..
+            } if array_exprs.len() == 1 => alias,
+            _ => return,
+        };
     if alias.columns.is_empty() {
         alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
     }
