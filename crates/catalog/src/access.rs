@@ -413,7 +413,7 @@ mod tests {
 
     fn user(oid: Oid, member_of: &[Oid]) -> User {
         let member_of = member_of.iter().map(|role| Membership { role: *role, grantor: ADMIN, admin: false }).collect();
-        User { oid, name: oid.to_string(), revision: 1, superuser: false, login: true, password: None, member_of }
+        User { name: oid.to_string(), member_of, ..User::new(oid, "") }
     }
 
     #[test]

@@ -39,6 +39,7 @@ mod table;
 mod table_spec;
 mod transaction;
 mod types;
+mod verifier;
 
 pub use access::{
     AccessItem, AccessList, DATABASE_OID, EVERYBODY, Guarded, Membership, Rights, granted, handed_over, revoked,
@@ -73,3 +74,4 @@ pub use types::{
     Column, Identity, NAME_BYTES_MAX, PG_TYPE_KEY, SUPER, SqlType, TIMETZ, arrow_schema, file_schema, is_super,
     is_timetz,
 };
+pub use verifier::{Scram, Verifier, hmac_sha256, md5_hex, same, sha256};

@@ -304,12 +304,36 @@ pub struct User {
     /// May log in; a role without it is for others to be members of.
     #[serde(default = "yes")]
     pub login: bool,
-    /// The password; None cannot log in where a password is asked for.
+    /// What is kept of the password, as a [`Verifier`](crate::Verifier) is written; None cannot log in where a password is
+    /// asked for.
     #[serde(default)]
     pub password: Option<String>,
+    /// VALID UNTIL: when the password ends, in microseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until_us: Option<i64>,
+    /// CONNECTION LIMIT: how many sessions it may have at one time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections_max: Option<u32>,
     /// The roles whose rights it has.
     #[serde(default)]
     pub member_of: Vec<Membership>,
+}
+
+impl User {
+    /// One who may log in, and nothing else.
+    pub fn new(oid: Oid, name: impl Into<String>) -> User {
+        User {
+            oid,
+            name: name.into(),
+            revision: 1,
+            superuser: false,
+            login: true,
+            password: None,
+            valid_until_us: None,
+            connections_max: None,
+            member_of: Vec::new(),
+        }
+    }
 }
 
 impl fmt::Debug for User {

@@ -80,6 +80,8 @@ impl State {
             superuser: true,
             login: true,
             password: None,
+            valid_until_us: None,
+            connections_max: None,
             member_of: Vec::new(),
         };
         state.put(Arc::new(Object::User(admin)));

@@ -289,9 +289,13 @@ pub fn arrow_schema(columns: &[Column]) -> SchemaRef {
     Arc::new(Schema::new(columns.iter().map(Column::field).collect::<Vec<_>>()))
 }
 
-/// The Arrow schema of a table's files: the same columns by their names there.
+/// The Arrow schema of a table's files: the same columns by their names there. Intervals are texts in them, as neither
+/// Parquet nor Delta has a type of months, days and microseconds.
 pub fn file_schema(columns: &[Column]) -> SchemaRef {
-    let field = |column: &Column| column.field().with_name(column.in_files());
+    let field = |column: &Column| {
+        let field = column.field().with_name(column.in_files());
+        if column.sql_type == SqlType::Interval { field.with_data_type(DataType::Utf8View) } else { field }
+    };
     Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
 }
 

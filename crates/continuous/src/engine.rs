@@ -22,6 +22,7 @@ use tidegate_catalog::{
 use tidegate_core::{Error, Kind, Result, Settings};
 use tidegate_parser::ast;
 use tidegate_query::conform::{Source, conform};
+use tidegate_query::datetime::Reading;
 use tidegate_query::{Engine, Need, Planner, Scope, StandIn, TableSink, from_datafusion, insert};
 use tidegate_storage::fault;
 use tidegate_stream::backlog::{self, Range};
@@ -400,7 +401,7 @@ impl Continuous {
         let written: Result<()> = async {
             while let Some(batch) = rows.try_next().await.map_err(from_datafusion)? {
                 count += batch.num_rows() as u64;
-                sink.write(conform(&batch, &target, &sources)?).await?;
+                sink.write(conform(&batch, &target, &sources, &Reading::utc()?)?).await?;
             }
             Ok(())
         }

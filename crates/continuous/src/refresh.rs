@@ -16,6 +16,7 @@ use tidegate_catalog::{Change, ContinuousQuery, Oid, Relation, State};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast;
 use tidegate_query::conform::{Source, conform, renamed};
+use tidegate_query::datetime::Reading;
 use tidegate_query::{Planner, Scope, TableSink, from_datafusion};
 use tidegate_storage::fault;
 
@@ -257,7 +258,7 @@ async fn pour(table: &Relation, rows: &mut SendableRecordBatchStream, sink: &mut
     let mut count = 0;
     while let Some(batch) = rows.try_next().await.map_err(from_datafusion)? {
         count += batch.num_rows() as u64;
-        sink.write(conform(&batch, table, &sources)?).await?;
+        sink.write(conform(&batch, table, &sources, &Reading::utc()?)?).await?;
     }
     Ok(count)
 }

@@ -58,6 +58,10 @@ pub enum Kind {
     DatetimeFormat,
     /// 22008: no such day, or beyond what can be held.
     DatetimeOverflow,
+    /// 22015: an interval is longer than can be held.
+    IntervalOverflow,
+    /// 22009: a zone is further from Greenwich than any.
+    InvalidDisplacement,
     /// 22025: the character that escapes in a pattern is none.
     InvalidEscape,
     /// 22003: a number is out of its type's range.
@@ -94,6 +98,8 @@ pub enum Kind {
     DiskFull,
     /// 53400: over a named maximum of the configuration.
     LimitExceeded,
+    /// 53300: a user has as many sessions as it may have.
+    TooManyConnections,
     /// 54000: larger than what one statement or object may be.
     ProgramLimit,
     /// 58030: a read, write or sync failed.
@@ -162,6 +168,8 @@ impl Kind {
             Kind::InvalidParameter => "22023",
             Kind::DatetimeFormat => "22007",
             Kind::DatetimeOverflow => "22008",
+            Kind::IntervalOverflow => "22015",
+            Kind::InvalidDisplacement => "22009",
             Kind::InvalidEscape => "22025",
             Kind::OutOfRange => "22003",
             Kind::DivisionByZero => "22012",
@@ -180,6 +188,7 @@ impl Kind {
             Kind::OutOfMemory => "53200",
             Kind::DiskFull => "53100",
             Kind::LimitExceeded => "53400",
+            Kind::TooManyConnections => "53300",
             Kind::ProgramLimit => "54000",
             Kind::Io => "58030",
             Kind::UndefinedFile => "58P01",

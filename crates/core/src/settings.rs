@@ -108,6 +108,20 @@ pub const SETTINGS: &[Setting] = &[
         "Log lines for people or for machines; auto asks the terminal.",
     ),
     setting(
+        "login_failures_max",
+        "10",
+        Scope::Start,
+        Shape::Whole(0, 1_000_000),
+        "Failed logins of a user from one address after which no more are taken for a while; 0 is no limit.",
+    ),
+    setting(
+        "login_failures_window_ms",
+        "60000",
+        Scope::Start,
+        Shape::Whole(1, 86_400_000),
+        "How long failed logins count, in milliseconds.",
+    ),
+    setting(
         "market",
         "on_demand",
         Scope::Start,
@@ -137,6 +151,13 @@ pub const SETTINGS: &[Setting] = &[
         Scope::Start,
         Shape::Text,
         "PEM certificate of the SQL port, or auto for a self-signed pair.",
+    ),
+    setting(
+        "tls_client_ca",
+        "",
+        Scope::Start,
+        Shape::Text,
+        "PEM certificates of those who may vouch for clients: a client's certificate in a user's name needs no password.",
     ),
     setting("tls_key", "", Scope::Start, Shape::Text, "PEM key of the SQL port."),
     setting(
@@ -356,6 +377,13 @@ pub const SETTINGS: &[Setting] = &[
         Scope::Session,
         Shape::Switch,
         "Whether json_parse gives NULL for what is not JSON rather than an error.",
+    ),
+    setting(
+        "password_encryption",
+        "scram-sha-256",
+        Scope::Session,
+        Shape::OneOf(&["scram-sha-256", "md5"]),
+        "What is kept of a new password: md5 is for clients that know nothing better.",
     ),
     setting(
         "query_memory_limit",

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tidegate_catalog::{Change, Delivery, Guarded, Oid, Relation, Rights, State};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_query::conform::{Source, conform};
+use tidegate_query::datetime::Reading;
 use tidegate_query::insert::{column_index, sources};
 use tidegate_query::{Engine, Need, Scope, TableSink, from_datafusion, sink_of};
 use tidegate_stream::backlog::Range;
@@ -34,7 +35,7 @@ fn check(table: &Relation, schema: &SchemaRef, sources: &[Source]) -> Result<()>
         return Err(Error::new(Kind::NotNullViolation, message).hint("Select it: AS (SELECT …)."));
     }
     // No rows are cast as rows will be.
-    conform(&RecordBatch::new_empty(Arc::clone(schema)), table, sources).map(drop)
+    conform(&RecordBatch::new_empty(Arc::clone(schema)), table, sources, &Reading::utc()?).map(drop)
 }
 
 /// Writes a range of records to the table. Gives the number of rows and what a commit must change to have them.
@@ -56,7 +57,7 @@ pub async fn write(
     let written: Result<()> = async {
         while let Some(batch) = rows.try_next().await.map_err(from_datafusion)? {
             count += batch.num_rows() as u64;
-            sink.write(conform(&batch, table, &sources)?).await?;
+            sink.write(conform(&batch, table, &sources, &Reading::utc()?)?).await?;
         }
         Ok(())
     }

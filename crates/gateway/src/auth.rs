@@ -1,42 +1,86 @@
-//! Who a client is: nobody is asked (`auth = trust`), or a password is proved by SCRAM-SHA-256. Clients of Redshift's
-//! drivers, which cannot do SCRAM, may send it in clear inside TLS.
+//! Who a client is: nobody is asked (`auth = trust`), or a password is proved, by what is kept of it (Postgres:
+//! `auth.c`). SCRAM-SHA-256 for most; md5 for who has only that; and clients of Redshift's drivers, which can do neither,
+//! may send it in clear inside TLS. A certificate of `tls_client_ca` in the user's name will do instead.
 
 use crate::backend;
 use crate::decode::reader::Reader;
 use crate::frontend::Frontend;
 use crate::packet::Startup;
+use crate::scram::{self, Exchange, Failed};
 use crate::startup::Door;
+use crate::tls::Secured;
 use crate::transport::{Failure, Incoming, Outgoing, Wire};
 use bytes::Bytes;
-use pgwire::api::auth::Password;
-use pgwire::api::auth::sasl::SCRAM_SHA_256_METHOD;
-use pgwire::api::auth::sasl::scram::{SCRAM_ITERATIONS, ScramServerAuth, gen_salted_password};
-use pgwire::error::PgWireError;
+use std::net::IpAddr;
+use tidegate_catalog::{Scram, Verifier, hmac_sha256, md5_hex, same};
 use tidegate_core::{Error, Kind, Rng};
 
 /// Codes of the authentication message.
 const CLEARTEXT: i32 = 3;
+const MD5: i32 = 5;
 const SASL: i32 = 10;
 const SASL_CONTINUE: i32 = 11;
 const SASL_FINAL: i32 = 12;
+/// Bytes of a salt (Postgres: `SCRAM_DEFAULT_SALT_LEN`).
+const SALT_BYTES: usize = 16;
 
 /// Checks the client's proof, if one is asked for.
 pub async fn check(
     incoming: &mut Incoming,
     outgoing: &mut Outgoing,
     startup: &Startup,
-    secure: bool,
-    door: &Door,
+    secured: Option<&Secured>,
+    (client, door): (Option<IpAddr>, &Door),
 ) -> Wire<()> {
-    if door.engine.settings().get("auth") != "password" {
+    let user = startup.get("user").unwrap_or_default();
+    if door.engine.settings().get("auth") != "password"
+        || secured.is_some_and(|tls| tls.client.as_deref() == Some(user))
+    {
         return Ok(());
     }
-    let user = startup.get("user").unwrap_or_default();
-    let stored = door.engine.password_of(user);
-    if secure && startup.get("client_protocol_version").is_some() {
-        return cleartext(incoming, outgoing, user, stored.as_deref()).await;
+    let clock = door.engine.clock();
+    if let Some(client) = client
+        && let Err(left_ms) = door.failures.lock().check(client, user, clock.now_ms())
+    {
+        return Err(Failure::Fatal(too_many(user, left_ms)));
     }
-    scram(incoming, outgoing, user, stored, &door.rng).await
+    let proved = prove(incoming, outgoing, startup, secured, door).await;
+    if let Some(client) = client {
+        match &proved {
+            Ok(()) => door.failures.lock().passed(client, user),
+            Err(Failure::Fatal(error)) if error.kind() == Kind::InvalidPassword => {
+                tracing::warn!(%client, user, "a login failed");
+                door.failures.lock().failed(client, user, clock.now_ms());
+            }
+            Err(_) => {}
+        }
+    }
+    proved
+}
+
+fn too_many(user: &str, left_ms: i64) -> Error {
+    let message = format!("too many logins have failed for user \"{user}\" from this address");
+    Error::new(Kind::InvalidAuthorization, message)
+        .hint(format!("Wait {} seconds; login_failures_max says how many may fail.", left_ms / 1000 + 1))
+}
+
+async fn prove(
+    incoming: &mut Incoming,
+    outgoing: &mut Outgoing,
+    startup: &Startup,
+    secured: Option<&Secured>,
+    door: &Door,
+) -> Wire<()> {
+    let user = startup.get("user").unwrap_or_default();
+    let kept = door.engine.verifier_of(user);
+    if secured.is_some() && startup.get("client_protocol_version").is_some() {
+        return cleartext(incoming, outgoing, user, kept).await;
+    }
+    match kept {
+        Some(Verifier::Md5(hex)) => md5(incoming, outgoing, user, &hex, &door.rng).await,
+        Some(Verifier::Scram(verifier)) => scram(incoming, outgoing, user, Some(verifier), secured, door).await,
+        None => scram(incoming, outgoing, user, None, secured, door).await,
+    }
 }
 
 fn wrong(user: &str) -> Failure {
@@ -52,60 +96,77 @@ async fn answer(incoming: &mut Incoming, outgoing: &mut Outgoing) -> Wire<Bytes>
     }
 }
 
-async fn cleartext(incoming: &mut Incoming, outgoing: &mut Outgoing, user: &str, stored: Option<&str>) -> Wire<()> {
+async fn cleartext(incoming: &mut Incoming, outgoing: &mut Outgoing, user: &str, kept: Option<Verifier>) -> Wire<()> {
     backend::put_authentication(&mut outgoing.buffer, CLEARTEXT, &[]);
     let sent = answer(incoming, outgoing).await?;
     let sent = Reader::new(&sent).cstring().map_err(Failure::Fatal)?;
-    let stored = stored.ok_or_else(|| wrong(user))?;
-    let differs = sent.bytes().zip(stored.bytes()).fold(0, |sum, (a, b)| sum | (a ^ b));
-    if stored.is_empty() || sent.len() != stored.len() || differs != 0 {
-        return Err(wrong(user));
+    match kept.is_some_and(|kept| kept.is_of(&sent, user)) {
+        true => Ok(()),
+        false => Err(wrong(user)),
     }
-    Ok(())
 }
 
+async fn md5(incoming: &mut Incoming, outgoing: &mut Outgoing, user: &str, kept: &str, rng: &Rng) -> Wire<()> {
+    let [a, b, c, d, ..] = rng.next_u64().to_be_bytes();
+    let salt = [a, b, c, d];
+    backend::put_authentication(&mut outgoing.buffer, MD5, &salt);
+    let sent = answer(incoming, outgoing).await?;
+    let sent = Reader::new(&sent).cstring().map_err(Failure::Fatal)?;
+    let expected = format!("md5{}", md5_hex(&[kept.as_bytes(), &salt].concat()));
+    if same(sent.as_bytes(), expected.as_bytes()) { Ok(()) } else { Err(wrong(user)) }
+}
+
+/// Without a verifier the exchange is the same, so that names cannot be probed, and proves nothing.
 async fn scram(
     incoming: &mut Incoming,
     outgoing: &mut Outgoing,
     user: &str,
-    stored: Option<String>,
-    rng: &Rng,
+    kept: Option<Scram>,
+    secured: Option<&Secured>,
+    door: &Door,
 ) -> Wire<()> {
-    let mut methods = SCRAM_SHA_256_METHOD.as_bytes().to_vec();
-    methods.extend_from_slice(b"\0\0");
+    let certificate = secured.and_then(|tls| tls.binding.as_deref());
+    let offered = [certificate.map(|_| scram::BOUND), Some(scram::PLAIN)];
+    let mut methods = Vec::new();
+    for method in offered.into_iter().flatten() {
+        backend::put_cstring(&mut methods, method);
+    }
+    methods.push(0);
     backend::put_authentication(&mut outgoing.buffer, SASL, &methods);
     let first = answer(incoming, outgoing).await?;
-    let first = client_first(&first).map_err(Failure::Fatal)?;
+    let (mechanism, first) = client_first(&first).map_err(Failure::Fatal)?;
 
-    let salt: Vec<u8> = [rng.next_u64().to_be_bytes(), rng.next_u64().to_be_bytes()].concat();
-    // An unknown user goes through the same exchange, so that names cannot be probed, and cannot pass.
-    let password = stored.filter(|password| !password.is_empty()).unwrap_or_else(|| rng.uuid());
-    let salted = gen_salted_password(&password, &salt, SCRAM_ITERATIONS);
-    let begun = ScramServerAuth::new().on_client_first_message(&first, Password::new(Some(salt), salted));
-    let (challenge, exchange) = begun.map_err(|error| refused(user, &error))?;
+    let is_known = kept.is_some();
+    let verifier = kept.unwrap_or_else(|| nobody(user, &door.secret));
+    let begun = Exchange::begin(&mechanism, &first, certificate, verifier, &door.rng.uuid());
+    let (exchange, challenge) = begun.map_err(Failure::Fatal)?;
     backend::put_authentication(&mut outgoing.buffer, SASL_CONTINUE, challenge.as_bytes());
 
     let last = answer(incoming, outgoing).await?;
-    let proof = exchange.on_client_final_message(&last).map_err(|error| refused(user, &error))?;
+    let proof = match exchange.finish(text(&last).map_err(Failure::Fatal)?) {
+        Ok(proof) if is_known => proof,
+        Err(Failed::Refused(error)) => return Err(Failure::Fatal(error)),
+        Ok(_) | Err(Failed::WrongPassword) => return Err(wrong(user)),
+    };
     backend::put_authentication(&mut outgoing.buffer, SASL_FINAL, proof.as_bytes());
     Ok(())
 }
 
-fn refused(user: &str, error: &PgWireError) -> Failure {
-    match error {
-        PgWireError::InvalidPassword(_) => wrong(user),
-        other => Failure::Fatal(Error::new(Kind::Protocol, format!("SCRAM authentication: {other}"))),
-    }
+/// What a user who is not there seems to have: the same whenever it is asked for.
+fn nobody(user: &str, secret: &[u8]) -> Scram {
+    let made = hmac_sha256(secret, user.as_bytes());
+    let salt = made.get(..SALT_BYTES).unwrap_or_default().to_vec();
+    Scram::of(&md5_hex(&made), salt)
 }
 
-/// The method's name, a length and the first message of the exchange.
-fn client_first(bytes: &[u8]) -> tidegate_core::Result<Vec<u8>> {
+/// The method's name, and the first message of the exchange behind its length.
+fn client_first(bytes: &[u8]) -> tidegate_core::Result<(String, String)> {
     let mut reader = Reader::new(bytes);
     let method = reader.cstring()?;
-    if method != SCRAM_SHA_256_METHOD {
-        let message = format!("client selected an invalid SASL authentication mechanism: {method}");
-        return Err(Error::new(Kind::Protocol, message));
-    }
     let length = usize::try_from(reader.i32()?).unwrap_or(0);
-    Ok(reader.take(length)?.to_vec())
+    Ok((method.to_string(), text(reader.take(length)?)?.to_string()))
+}
+
+fn text(bytes: &[u8]) -> tidegate_core::Result<&str> {
+    std::str::from_utf8(bytes).map_err(|_| Error::new(Kind::Protocol, "malformed SCRAM message: it is no text"))
 }

@@ -170,12 +170,7 @@ impl Connection {
 
     /// The zone in which this session's timestamps are shown.
     pub(crate) fn zone(&self) -> Zone {
-        Zone::parse(&self.zone_name())
-    }
-
-    /// Its name.
-    pub(crate) fn zone_name(&self) -> String {
-        self.session.show("timezone").unwrap_or_else(|_| "UTC".to_string())
+        Zone::parse(&self.session.show("timezone").unwrap_or_else(|_| "UTC".to_string()))
     }
 
     fn setting_ms(&self, name: &str) -> i64 {

@@ -19,6 +19,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{CopyFormat, CopyOptions};
 use tidegate_query::CopyIn;
+use tidegate_query::datetime::Reading;
 
 /// How rows are written.
 enum Writer {
@@ -134,7 +135,7 @@ async fn send_rows(
 
 /// Takes the client's rows for COPY … FROM STDIN. Whatever ends it but the client's own end leaves nothing loaded.
 pub async fn take_in(connection: &mut Connection, guard: &Guard, mut sink: Box<dyn CopyIn>) -> Wire<()> {
-    let mut reader = Reader::of(sink.as_ref(), connection.zone_name())?;
+    let mut reader = Reader::of(sink.as_ref(), connection.session.reading()?)?;
     let columns = sink.schema().fields().len();
     backend::put_copy_start(&mut connection.outgoing.buffer, b'G', reader.wire(), columns);
     let fed = match guard.run(&mut connection.incoming, connection.outgoing.flush()).await {
@@ -159,8 +160,8 @@ enum Reader {
 }
 
 impl Reader {
-    fn of(sink: &dyn CopyIn, zone: String) -> Result<Self> {
-        Ok(if sink.is_binary() { Reader::Binary(BinaryRows::new(sink.schema(), zone)?) } else { Reader::Lines })
+    fn of(sink: &dyn CopyIn, reading: Reading) -> Result<Self> {
+        Ok(if sink.is_binary() { Reader::Binary(BinaryRows::new(sink.schema(), reading)?) } else { Reader::Lines })
     }
 
     fn wire(&self) -> Format {

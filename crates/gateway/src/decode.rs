@@ -2,18 +2,16 @@
 
 use crate::encode::Format;
 use crate::types::{self, WireType, oid};
-use arrow::array::timezone::Tz;
-use arrow::compute::kernels::cast_utils::{Parser, string_to_datetime};
 use arrow::datatypes::{
     DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType, Decimal256Type, DecimalType as _, Field,
-    IntervalMonthDayNano, Time64MicrosecondType, i256,
+    IntervalMonthDayNano, i256,
 };
 use datafusion::common::ScalarValue;
 use std::sync::Arc;
 use tidegate_core::{Error, Kind, Result};
+use tidegate_query::datetime::{self, Reading};
 
 mod array;
-mod interval;
 pub mod reader;
 
 use reader::Reader;
@@ -25,10 +23,10 @@ const EPOCH_DAYS: i32 = 10_957;
 /// Microseconds of a day.
 const DAY_US: i64 = 86_400_000_000;
 
-/// Reads one parameter. `zone` is the session's, for timestamps without an offset.
-pub fn decode(told: u32, format: Format, bytes: Option<&[u8]>, zone: &str) -> Result<ScalarValue> {
+/// Reads one parameter. `reading` is the session's, for timestamps without an offset.
+pub fn decode(told: u32, format: Format, bytes: Option<&[u8]>, reading: &Reading) -> Result<ScalarValue> {
     if let Some(element) = WireType::element_of(told) {
-        return array::decode(element, format, bytes, zone);
+        return array::decode(element, format, bytes, reading);
     }
     let Some(bytes) = bytes else { return null_of(told) };
     match format {
@@ -36,7 +34,7 @@ pub fn decode(told: u32, format: Format, bytes: Option<&[u8]>, zone: &str) -> Re
             let text = std::str::from_utf8(bytes).map_err(|_| {
                 Error::new(Kind::InvalidText, "invalid byte sequence for encoding \"UTF8\" in a parameter")
             })?;
-            of_text(told, text, zone)
+            of_text(told, text, reading)
         }
         Format::Binary => of_binary(told, bytes),
     }
@@ -96,7 +94,7 @@ fn whole<T: TryFrom<i64>>(name: &str, text: &str) -> Result<T> {
     narrowed.ok_or_else(|| Error::new(Kind::OutOfRange, format!("value \"{text}\" is out of range for type {name}")))
 }
 
-fn of_text(told: u32, text: &str, zone: &str) -> Result<ScalarValue> {
+fn of_text(told: u32, text: &str, reading: &Reading) -> Result<ScalarValue> {
     let bare = text.trim();
     Ok(match told {
         oid::BOOL => ScalarValue::Boolean(Some(match bare.to_ascii_lowercase().as_str() {
@@ -111,24 +109,14 @@ fn of_text(told: u32, text: &str, zone: &str) -> Result<ScalarValue> {
         oid::FLOAT8 => ScalarValue::Float64(Some(bare.parse().map_err(|_| invalid("double precision", text))?)),
         oid::NUMERIC => numeric_of_text(bare)?,
         oid::BYTEA => ScalarValue::Binary(Some(bytea_of_text(text)?)),
-        oid::DATE => ScalarValue::Date32(Some(tidegate_query::formats::date_of_text(bare)?)),
-        oid::TIME => {
-            // As in Postgres, a zone behind it says nothing.
-            let clock = bare.split(['+', '-', 'Z']).next().unwrap_or(bare).trim_end();
-            let us = Time64MicrosecondType::parse(clock).ok_or_else(|| invalid("time", text))?;
-            ScalarValue::Time64Microsecond(Some(us))
-        }
-        oid::TIMETZ => ScalarValue::Time64Microsecond(Some(tidegate_query::formats::time_in_utc(bare)?)),
-        oid::TIMESTAMP => {
-            ScalarValue::TimestampMicrosecond(Some(tidegate_query::formats::moment_of_text(bare, false)?), None)
-        }
+        oid::DATE => ScalarValue::Date32(Some(datetime::date(bare, reading)?)),
+        oid::TIME => ScalarValue::Time64Microsecond(Some(datetime::time(bare, reading)?)),
+        oid::TIMETZ => ScalarValue::Time64Microsecond(Some(datetime::timetz(bare, reading)?)),
+        oid::TIMESTAMP => ScalarValue::TimestampMicrosecond(Some(datetime::timestamp(bare, reading)?), None),
         oid::TIMESTAMPTZ => {
-            let us = timestamp_of_text(bare, zone, "timestamp with time zone")?;
-            ScalarValue::TimestampMicrosecond(Some(us), Some("UTC".into()))
+            ScalarValue::TimestampMicrosecond(Some(datetime::timestamptz(bare, reading)?), Some("UTC".into()))
         }
-        oid::INTERVAL => {
-            ScalarValue::IntervalMonthDayNano(Some(interval::parse(bare).ok_or_else(|| invalid("interval", text))?))
-        }
+        oid::INTERVAL => ScalarValue::IntervalMonthDayNano(Some(datetime::interval(bare)?)),
         oid::UUID => ScalarValue::Utf8(Some(uuid_of_text(bare)?)),
         other if types::is_integer(other) => ScalarValue::Int64(Some(whole("oid", text)?)),
         other => {
@@ -136,12 +124,6 @@ fn of_text(told: u32, text: &str, zone: &str) -> Result<ScalarValue> {
             ScalarValue::Utf8(Some(text.to_string()))
         }
     })
-}
-
-fn timestamp_of_text(text: &str, zone: &str, name: &str) -> Result<i64> {
-    let zone: Tz =
-        zone.parse().map_err(|_| Error::new(Kind::InvalidParameter, format!("time zone \"{zone}\" not recognized")))?;
-    string_to_datetime(&zone, text).map(|at| at.timestamp_micros()).map_err(|_| invalid(name, text))
 }
 
 fn uuid_of_text(text: &str) -> Result<String> {
@@ -248,11 +230,19 @@ fn of_binary(told: u32, bytes: &[u8]) -> Result<ScalarValue> {
         oid::FLOAT8 => ScalarValue::Float64(Some(f64::from_bits(reader.i64()? as u64))),
         oid::NUMERIC => numeric_of_binary(&mut reader)?,
         oid::BYTEA => ScalarValue::Binary(Some(reader.rest().to_vec())),
-        oid::DATE => ScalarValue::Date32(Some(reader.i32()?.checked_add(EPOCH_DAYS).ok_or_else(|| range("date"))?)),
+        oid::DATE => {
+            let days = reader.i32()?;
+            let is_infinite = matches!(days, i32::MAX | i32::MIN);
+            let days = if is_infinite { Some(days) } else { days.checked_add(EPOCH_DAYS) };
+            ScalarValue::Date32(Some(days.ok_or_else(|| range("date"))?))
+        }
         oid::TIME => ScalarValue::Time64Microsecond(Some(reader.i64()?)),
         oid::TIMETZ => ScalarValue::Time64Microsecond(Some(timetz_of_binary(&mut reader)?)),
         oid::TIMESTAMP | oid::TIMESTAMPTZ => {
-            let us = reader.i64()?.checked_add(EPOCH_US).ok_or_else(|| range("timestamp"))?;
+            let us = reader.i64()?;
+            let is_infinite = matches!(us, i64::MAX | i64::MIN);
+            let us = if is_infinite { Some(us) } else { us.checked_add(EPOCH_US) };
+            let us = us.ok_or_else(|| range("timestamp"))?;
             ScalarValue::TimestampMicrosecond(Some(us), (told == oid::TIMESTAMPTZ).then(|| "UTC".into()))
         }
         oid::INTERVAL => {

@@ -13,6 +13,7 @@ use arrow::datatypes::{Field, SchemaRef};
 use datafusion::common::ScalarValue;
 use std::sync::Arc;
 use tidegate_core::{Error, Kind, Result};
+use tidegate_query::datetime::Reading;
 use tidegate_query::{Outcome, Prepared, RowsTag};
 
 /// Portals of one connection that are open at one time.
@@ -83,7 +84,7 @@ fn bind(connection: &mut Connection, message: Bind) -> Result<()> {
     if connection.portals.len() >= PORTALS_MAX {
         return Err(Error::new(Kind::LimitExceeded, format!("a connection may hold {PORTALS_MAX} portals")));
     }
-    let parameters = parameters(&message, &prepared.parameter_types, &connection.zone_name())?;
+    let parameters = parameters(&message, &prepared.parameter_types, &connection.session.reading()?)?;
     if let Some(schema) = &prepared.schema {
         Format::spread(&message.result_formats, schema.fields().len())?;
     }
@@ -93,7 +94,7 @@ fn bind(connection: &mut Connection, message: Bind) -> Result<()> {
     Ok(())
 }
 
-fn parameters(message: &Bind, types: &[u32], zone: &str) -> Result<Vec<ScalarValue>> {
+fn parameters(message: &Bind, types: &[u32], reading: &Reading) -> Result<Vec<ScalarValue>> {
     let count = message.values.len();
     if count != types.len() {
         let statement = &message.statement;
@@ -107,7 +108,7 @@ fn parameters(message: &Bind, types: &[u32], zone: &str) -> Result<Vec<ScalarVal
     let values = message.values.iter().zip(types).zip(formats).enumerate();
     values
         .map(|(index, ((value, told), format))| {
-            let read = decode::decode(*told, format, value.as_deref(), zone);
+            let read = decode::decode(*told, format, value.as_deref(), reading);
             read.map_err(|e| e.context(format_args!("parameter ${}", index + 1)))
         })
         .collect()

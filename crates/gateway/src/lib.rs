@@ -2,7 +2,7 @@
 //!
 //! A map, from the socket inwards:
 //!
-//! - [`serve`] accepts clients (`server`), logs them in (`packet`, `startup`, `auth`) and gives each a task (`connection`).
+//! - [`serve`] accepts clients (`server`), logs them in (`packet`, `tls`, `startup`, `auth`, `scram`, `failures`) and gives each a task (`connection`).
 //! - A connection reads whole messages (`transport`, `frontend`), answers them by the simple or the extended protocol
 //!   (`simple`, `extended`, `copy`), and appends its own to one buffer (`backend`) that is written every 64 KiB.
 //! - Results flow batch by batch (`rows`): columns are downcast once and written as rows (`encode`, `types`).
@@ -21,17 +21,21 @@ mod copy;
 mod decode;
 mod encode;
 mod extended;
+mod failures;
 mod frontend;
 mod guard;
 mod packet;
 mod rows;
+mod scram;
 mod server;
 mod simple;
 mod startup;
+mod tls;
 mod transport;
 mod types;
 
 pub use server::serve;
+pub use tls::Tls;
 
 /// A client that does not read its last message is not waited for longer.
 const FAREWELL_SECONDS_MAX: u64 = 3;

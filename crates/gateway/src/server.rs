@@ -2,14 +2,16 @@
 
 use crate::cancel::Registry;
 use crate::connection::Ending;
+use crate::failures::Failures;
 use crate::startup::{self, Door};
+use crate::tls::Tls;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::{Error, Kind, Result, Rng};
 use tidegate_query::Engine;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 /// A client that has not logged in by then is let go.
@@ -26,18 +28,17 @@ const REFUSALS_MAX: usize = 64;
 
 /// Serves clients of the SQL port until `shutdown`, then drains: idle connections end at once, running statements get
 /// some seconds.
-pub async fn serve(
-    listener: TcpListener,
-    engine: Engine,
-    tls: Option<Arc<rustls::ServerConfig>>,
-    shutdown: CancellationToken,
-) -> Result<()> {
+pub async fn serve(listener: TcpListener, engine: Engine, tls: Option<Tls>, shutdown: CancellationToken) -> Result<()> {
     let max = usize::try_from(engine.settings().whole("max_connections")).unwrap_or(0).max(1);
     let places = Arc::new(Semaphore::new(max));
     let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
     let ending = Ending { drain: shutdown.clone(), kill: CancellationToken::new() };
-    let tls = tls.map(TlsAcceptor::from);
-    let door = Door { engine, tls, registry: Registry::default(), rng: Rng::system(), ending: ending.clone() };
+    let settings = engine.settings();
+    let most = u32::try_from(settings.whole("login_failures_max")).unwrap_or(0);
+    let failures = Arc::new(Mutex::new(Failures::new(most, settings.whole("login_failures_window_ms"))));
+    let rng = Rng::system();
+    let secret = Arc::from(rng.uuid().into_bytes());
+    let door = Door { engine, tls, registry: Registry::default(), rng, secret, failures, ending: ending.clone() };
     // Each client's task holds a sender; when the last has gone, receiving ends.
     let (client, mut clients) = mpsc::channel::<()>(1);
     loop {

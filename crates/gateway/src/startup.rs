@@ -4,15 +4,18 @@ use crate::auth;
 use crate::backend::{self, Severity};
 use crate::cancel::Registry;
 use crate::connection::{Connection, Ending};
+use crate::failures::Failures;
 use crate::frontend::SMALL_MESSAGE_BYTES_MAX;
 use crate::packet::{First, GSS_CODE, Head, PROTOCOL_MINOR_MAX, SSL_CODE, Startup, parse_first, read_head};
+use crate::tls::{Secured, Tls};
 use crate::transport::{Failure, Incoming, Outgoing, Wire};
+use parking_lot::Mutex;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use tidegate_core::{Error, Kind, Result, Rng};
 use tidegate_query::{Engine, Session};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
 
 /// The first byte of a TLS handshake, for clients that begin with one.
 const TLS_HANDSHAKE_BYTE: u8 = 0x16;
@@ -39,11 +42,15 @@ pub struct Door {
     /// Opens sessions.
     pub engine: Engine,
     /// Present when the port offers TLS.
-    pub tls: Option<TlsAcceptor>,
+    pub tls: Option<Tls>,
     /// Where cancel requests look.
     pub registry: Registry,
     /// Secrets and salts.
     pub rng: Rng,
+    /// What users who are not there are made of.
+    pub secret: Arc<[u8]>,
+    /// Logins that failed.
+    pub failures: Arc<Mutex<Failures>>,
     /// When connections must end.
     pub ending: Ending,
 }
@@ -94,7 +101,7 @@ pub async fn refuse(socket: &mut (impl AsyncWrite + Unpin), code: &str, error: &
 /// A socket whose first packet is about to come.
 struct Arrived {
     socket: Box<dyn Socket>,
-    secure: bool,
+    secured: Option<Secured>,
     head: Head,
 }
 
@@ -104,7 +111,7 @@ async fn encrypt(mut tcp: TcpStream, door: &Door) -> Wire<Arrived> {
     let direct = tcp.peek(&mut first).await? == 1 && first[0] == TLS_HANDSHAKE_BYTE;
     if direct {
         return match &door.tls {
-            Some(acceptor) => arrived_encrypted(acceptor, tcp).await,
+            Some(tls) => arrived_encrypted(tls, tcp).await,
             None => Err(Failure::Gone),
         };
     }
@@ -112,23 +119,23 @@ async fn encrypt(mut tcp: TcpStream, door: &Door) -> Wire<Arrived> {
     for _ in 0..2 {
         let head = read_head(&mut tcp).await?;
         match (head.code, &door.tls) {
-            (SSL_CODE, Some(acceptor)) => {
+            (SSL_CODE, Some(tls)) => {
                 tcp.write_all(b"S").await?;
-                return arrived_encrypted(acceptor, tcp).await;
+                return arrived_encrypted(tls, tcp).await;
             }
             (SSL_CODE | GSS_CODE, _) => tcp.write_all(b"N").await?,
-            _ => return Ok(Arrived { socket: Box::new(tcp), secure: false, head }),
+            _ => return Ok(Arrived { socket: Box::new(tcp), secured: None, head }),
         }
     }
     let head = read_head(&mut tcp).await?;
-    Ok(Arrived { socket: Box::new(tcp), secure: false, head })
+    Ok(Arrived { socket: Box::new(tcp), secured: None, head })
 }
 
 /// Nothing that came before the handshake is read as if it had come inside it: reads above were exact.
-async fn arrived_encrypted(acceptor: &TlsAcceptor, tcp: TcpStream) -> Wire<Arrived> {
-    let mut socket = acceptor.accept(tcp).await?;
+async fn arrived_encrypted(tls: &Tls, tcp: TcpStream) -> Wire<Arrived> {
+    let (mut socket, secured) = tls.accept(tcp).await?;
     let head = read_head(&mut socket).await?;
-    Ok(Arrived { socket: Box::new(socket), secure: true, head })
+    Ok(Arrived { socket: Box::new(socket), secured: Some(secured), head })
 }
 
 /// Reads the packet that every connection begins with.
@@ -167,11 +174,12 @@ async fn negotiate_version(socket: &mut Box<dyn Socket>, startup: &Startup) -> W
 }
 
 async fn log_in(arrived: Arrived, startup: Startup, client: Option<SocketAddr>, door: &Door) -> Option<Connection> {
-    let Arrived { socket, secure, .. } = arrived;
+    let Arrived { socket, secured, .. } = arrived;
     let (reader, writer) = tokio::io::split(socket);
     let (mut incoming, mut outgoing) = (Incoming::new(Box::new(reader)), Outgoing::new(Box::new(writer)));
     let opened = async {
-        auth::check(&mut incoming, &mut outgoing, &startup, secure, door).await?;
+        let from = (client.map(|client| client.ip()), door);
+        auth::check(&mut incoming, &mut outgoing, &startup, secured.as_ref(), from).await?;
         open(&startup, door).map_err(Failure::Fatal)
     };
     match opened.await {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use sqlparser::ast::{self, Ident};
 use sqlparser::tokenizer::Token;
-use tidegate_core::Result;
+use tidegate_core::{Error, Kind, Result};
 
 use crate::cursor::Cursor;
 use crate::statement::Statement;
@@ -18,6 +18,10 @@ pub struct UserOptions {
     pub superuser: Option<bool>,
     /// LOGIN or NOLOGIN.
     pub login: Option<bool>,
+    /// VALID UNTIL: until when the password holds.
+    pub valid_until: Option<String>,
+    /// CONNECTION LIMIT; the inner `None` for -1 and UNLIMITED.
+    pub connections_max: Option<Option<u32>>,
     /// IN ROLE, IN GROUP: the roles that it becomes a member of.
     pub in_roles: Vec<Ident>,
     /// ROLE, USER: who become members of it.
@@ -32,6 +36,8 @@ impl fmt::Debug for UserOptions {
             .field("password", &self.password.as_ref().map(|_| "***"))
             .field("superuser", &self.superuser)
             .field("login", &self.login)
+            .field("valid_until", &self.valid_until)
+            .field("connections_max", &self.connections_max)
             .field("in_roles", &self.in_roles)
             .field("members", &self.members)
             .field("no_ops", &self.no_ops)
@@ -59,6 +65,23 @@ impl UserOptions {
                 self.password = Some(if none { None } else { Some(cursor.string()?) });
                 return Ok(());
             }
+            "VALID" => {
+                cursor.skip();
+                cursor.expect(&["UNTIL"])?;
+                self.valid_until = Some(cursor.string()?);
+                return Ok(());
+            }
+            "CONNECTION" => {
+                cursor.skip();
+                cursor.expect(&["LIMIT"])?;
+                self.connections_max = Some(connections(cursor)?);
+                return Ok(());
+            }
+            "SYSLOG" => {
+                cursor.skip();
+                cursor.expect(&["ACCESS"])?;
+                self.no_ops.push("SYSLOG ACCESS".to_string());
+            }
             "IN" => {
                 cursor.skip();
                 if !cursor.accept(&["ROLE"]) {
@@ -82,6 +105,19 @@ impl UserOptions {
         }
         cursor.skip();
         Ok(())
+    }
+}
+
+/// How many; -1 and UNLIMITED are no limit.
+fn connections(cursor: &mut Cursor) -> Result<Option<u32>> {
+    if cursor.accept(&["UNLIMITED"]) {
+        return Ok(None);
+    }
+    let (place, below) = (cursor.position(), cursor.take(&Token::Minus));
+    match (below, cursor.number()?) {
+        (true, 1) => Ok(None),
+        (false, most) if u32::try_from(most).is_ok() => Ok(u32::try_from(most).ok()),
+        (_, most) => Err(Error::new(Kind::InvalidParameter, format!("invalid connection limit: {most}")).at(place)),
     }
 }
 
@@ -131,6 +167,8 @@ pub(crate) fn reset_authorization(_: &mut Cursor) -> Result<Statement> {
 pub struct AlterUser {
     /// The user.
     pub name: Ident,
+    /// RENAME TO.
+    pub new_name: Option<Ident>,
     /// What changes.
     pub options: UserOptions,
 }
@@ -141,7 +179,8 @@ impl AlterUser {
         if *cursor.peek() == Token::EOF {
             return Err(cursor.syntax_error());
         }
-        Ok(Statement::AlterUser(AlterUser { name, options: UserOptions::parse(cursor, "ALTER USER")? }))
+        let new_name = if cursor.accept(&["RENAME", "TO"]) { Some(cursor.ident()?) } else { None };
+        Ok(Statement::AlterUser(AlterUser { name, new_name, options: UserOptions::parse(cursor, "ALTER USER")? }))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Rows made to fit a relation: cast to its types, defaults put in, and its constraints checked.
 
+use crate::datetime::{self, Reading};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringViewArray, new_null_array};
 use arrow::compute::{CastOptions, can_cast_types, cast_with_options};
 use arrow::datatypes::DataType;
@@ -19,8 +20,8 @@ pub enum Source {
     Value(ScalarValue),
 }
 
-/// A batch with a relation's columns. `first_row` counts rows for messages.
-pub fn conform(batch: &RecordBatch, relation: &Relation, sources: &[Source]) -> Result<RecordBatch> {
+/// A batch with a relation's columns. Texts become dates and times as `reading` has it.
+pub fn conform(batch: &RecordBatch, relation: &Relation, sources: &[Source], reading: &Reading) -> Result<RecordBatch> {
     let rows = batch.num_rows();
     let column = |(column, source): (&Column, &Source)| -> Result<ArrayRef> {
         let array = match source {
@@ -29,13 +30,13 @@ pub fn conform(batch: &RecordBatch, relation: &Relation, sources: &[Source]) -> 
                 let plain = !batch.schema_ref().fields().get(*index).is_some_and(|field| is_super(field));
                 match column.sql_type == SqlType::Super && plain {
                     true => super_of(given, column)?,
-                    false => without_blanks(fit(given, column)?, column),
+                    false => without_blanks(fit(given, column, reading)?, column),
                 }
             }
             Source::Value(ScalarValue::Null) => new_null_array(&column.sql_type.arrow(), rows),
             Source::Value(value) => {
                 let given = value.to_array_of_size(rows).map_err(crate::from_datafusion)?;
-                without_blanks(fit(&given, column)?, column)
+                without_blanks(fit(&given, column, reading)?, column)
             }
         };
         // An IDENTITY column that is not given gets its numbers in the sink.
@@ -57,7 +58,7 @@ fn super_of(array: &ArrayRef, column: &Column) -> Result<ArrayRef> {
 }
 
 /// A column's values as the column's type, as an assignment casts them.
-fn fit(array: &ArrayRef, column: &Column) -> Result<ArrayRef> {
+fn fit(array: &ArrayRef, column: &Column, reading: &Reading) -> Result<ArrayRef> {
     let want = column.sql_type.arrow();
     if *array.data_type() == want {
         return Ok(array.clone());
@@ -69,9 +70,8 @@ fn fit(array: &ArrayRef, column: &Column) -> Result<ArrayRef> {
         return crate::formats::bytes_of_text(array)
             .map_err(|error| error.context(format_args!("column \"{}\"", column.name)));
     }
-    if column.sql_type == SqlType::Timetz && array.data_type().is_string() {
-        return crate::formats::times_in_utc(array)
-            .map_err(|error| error.context(format_args!("column \"{}\"", column.name)));
+    if let Some(read) = datetime::fitted(array, &want, column.sql_type == SqlType::Timetz, reading) {
+        return read;
     }
     let column_is = || format!("column \"{}\" is of type {}", column.name, column.sql_type);
     if !can_cast_types(array.data_type(), &want) {
@@ -186,7 +186,8 @@ mod tests {
         ];
         for (array, sql_type, not_null, expected) in cases {
             let batch = RecordBatch::try_from_iter_with_nullable([("x", array.clone(), true)]).unwrap();
-            let result = conform(&batch, &relation(sql_type.clone(), not_null), &[Source::Input(0)]);
+            let result =
+                conform(&batch, &relation(sql_type.clone(), not_null), &[Source::Input(0)], &Reading::utc().unwrap());
             assert_eq!(result.err().map(|error| error.kind()), expected, "{array:?} as {sql_type}");
         }
     }

@@ -1,6 +1,7 @@
 //! COPY … FROM STDIN: the client's bytes become rows of a relation.
 
 use crate::conform::{Source, conform};
+use crate::datetime::Reading;
 use crate::formats::{LoadOptions, RowParser};
 use crate::insert;
 use crate::outcome::{CopyIn, Outcome};
@@ -19,6 +20,7 @@ use tidegate_parser::{Copy, CopyDirection, CopyFormat, CopyOptions, CopySubject,
 struct FromClient {
     relation: Relation,
     sources: Vec<Source>,
+    reading: Reading,
     schema: SchemaRef,
     /// Reads text and CSV; binary rows are read by who takes them from the client.
     parser: Option<RowParser>,
@@ -43,16 +45,25 @@ pub async fn begin(work: &Work<'_>, copy: &Copy) -> Result<Outcome> {
     copy.options.check_binary()?;
     let parser = match copy.options.format {
         Some(CopyFormat::Binary) => None,
-        _ => Some(RowParser::new("STDIN", &schema, options(&copy.options)?)?),
+        _ => Some(RowParser::new("STDIN", &schema, options(&copy.options, &work.scope.timezone)?)?),
     };
     let sink = Some(work.sink(&relation)?);
-    Ok(Outcome::CopyIn(Box::new(FromClient { relation, sources, schema, parser, sink, rows: 0 })))
+    Ok(Outcome::CopyIn(Box::new(FromClient {
+        relation,
+        sources,
+        schema,
+        parser,
+        sink,
+        reading: work.scope.reading()?,
+        rows: 0,
+    })))
 }
 
-fn options(options: &CopyOptions) -> Result<LoadOptions> {
+fn options(options: &CopyOptions, zone: &str) -> Result<LoadOptions> {
     let csv = matches!(options.format, Some(CopyFormat::Csv));
     let mut load = if csv { LoadOptions::postgres_csv() } else { LoadOptions::postgres_text() };
     crate::formats::apply_copy_options(&mut load, options)?;
+    load.rules.zone = Some(zone.to_string());
     Ok(load)
 }
 
@@ -86,7 +97,7 @@ impl CopyIn for FromClient {
 
     async fn write(&mut self, rows: &RecordBatch) -> Result<()> {
         self.rows += rows.num_rows() as u64;
-        let fitted = conform(rows, &self.relation, &self.sources)?;
+        let fitted = conform(rows, &self.relation, &self.sources, &self.reading)?;
         self.sink.as_mut().ok_or_else(|| Error::internal("COPY goes on after its end"))?.write(fitted).await
     }
 

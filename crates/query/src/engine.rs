@@ -3,6 +3,7 @@
 use crate::arithmetic::CheckedArithmetic;
 use crate::build_sides::HoldTheFew;
 use crate::cooperative::YieldAboveJoins;
+use crate::datetime::{IntervalPlanner, TextCasts};
 use crate::joins::OneProbe;
 use crate::late_reads::LateReads;
 use crate::notify::Notifier;
@@ -22,7 +23,7 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
-use tidegate_catalog::{Catalog, Oid, State, User};
+use tidegate_catalog::{Catalog, Oid, Scram, State, User, Verifier};
 use tidegate_core::{Clock, Error, Kind, Result, Rng, Settings};
 use tidegate_storage::Stores;
 
@@ -74,8 +75,9 @@ impl Engine {
             .with_config(config)
             .with_runtime_env(Arc::clone(&runtime))
             // Before the engine's own, which would take paths for fields of structs.
-            .with_expr_planners(vec![Arc::new(SuperPlanner)])
+            .with_expr_planners(vec![Arc::new(SuperPlanner), Arc::new(IntervalPlanner)])
             .with_default_features()
+            .with_analyzer_rule(Arc::new(TextCasts))
             .with_analyzer_rule(Arc::new(CheckedArithmetic))
             .with_optimizer_rule(Arc::new(SemiJoinsFirst))
             .with_physical_optimizer_rules(physical_rules())
@@ -245,18 +247,27 @@ impl Engine {
         self.0.passes.lend(user, &self.0.rng)
     }
 
-    /// What a user must prove to know: its own, or for `admin` that in `TIDEGATE_ADMIN_PASSWORD_FILE`.
-    pub fn password_of(&self, user: &str) -> Option<String> {
+    /// What is kept of what a user must prove to know: its own password, or for `admin` that in
+    /// `TIDEGATE_ADMIN_PASSWORD_FILE`. None: no password will do.
+    pub fn verifier_of(&self, user: &str) -> Option<Verifier> {
+        let kept = |text: &str| Verifier::parse(text).unwrap_or_else(|| Verifier::Scram(Scram::of(text, self.salt())));
         if let Some((_, password)) = self.0.passes.find(user) {
-            return Some(password);
+            return Some(kept(&password));
         }
         let state = self.0.catalog.state();
         let user = state.named::<User>(user)?;
         if user.password.is_some() || user.name != "admin" {
-            return user.password.clone();
+            let ended = user.valid_until_us.is_some_and(|until| until <= self.0.clock.now_us());
+            return user.password.as_deref().filter(|text| !text.is_empty() && !ended).map(kept);
         }
         let path = std::env::var("TIDEGATE_ADMIN_PASSWORD_FILE").ok()?;
-        std::fs::read_to_string(path).ok().map(|text| text.trim_end().to_string())
+        let text = std::fs::read_to_string(path).ok()?;
+        Some(text.trim_end()).filter(|text| !text.is_empty()).map(kept)
+    }
+
+    /// What is hashed in with a new password.
+    pub fn salt(&self) -> Vec<u8> {
+        [self.0.rng.next_u64().to_be_bytes(), self.0.rng.next_u64().to_be_bytes()].concat()
     }
 
     /// A session for a client that has proved who it is. 3D000 for a database that is not there.
@@ -269,6 +280,11 @@ impl Engine {
         if state.named::<User>(user).is_some_and(|user| !user.login) {
             let message = format!("role \"{user}\" is not permitted to log in");
             return Err(Error::new(Kind::InvalidAuthorization, message));
+        }
+        if let Some(most) = state.named::<User>(user).and_then(|user| user.connections_max)
+            && self.0.sessions.count_of(user) >= most as usize
+        {
+            return Err(Error::new(Kind::TooManyConnections, format!("too many connections for role \"{user}\"")));
         }
         let pid = self.0.next_pid.fetch_add(1, Ordering::Relaxed);
         let lent = self.0.passes.find(user).map(|(user, _)| user);
@@ -288,6 +304,7 @@ fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
 pub fn with_functions(mut state: SessionState) -> Result<SessionState> {
     let own = crate::functions::all().into_iter().chain(crate::partiql::functions());
     let casts = crate::text_cast::all().into_iter().chain(crate::timetz::all()).chain(crate::like_escape::all());
+    let casts = casts.chain(crate::datetime::functions());
     let builtin = crate::builtin::all();
     for function in own.chain(casts).chain(crate::arithmetic::functions()).chain(builtin) {
         state.register_udf(function).map_err(crate::from_datafusion)?;

@@ -92,12 +92,13 @@ pub async fn pour(
     mut returning: Option<&mut Returning>,
 ) -> Result<u64> {
     let mut sink = work.sink(relation)?;
+    let reading = work.scope.reading()?;
     let catalog = work.engine().catalog().clone();
     let mut count = 0;
     let written: Result<()> = async {
         while let Some(batch) = rows.try_next().await.map_err(crate::from_datafusion)? {
             count += batch.num_rows() as u64;
-            let mut batch = conform(&batch, relation, sources)?;
+            let mut batch = conform(&batch, relation, sources, &reading)?;
             if let Some(returning) = &mut returning {
                 batch = identity::numbered(&catalog, relation, batch)?;
                 returning.take(batch.columns().to_vec(), batch.num_rows())?;

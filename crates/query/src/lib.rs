@@ -24,6 +24,7 @@ pub mod conform;
 mod cooperative;
 mod copy_in;
 mod cursors;
+pub mod datetime;
 pub mod ddl;
 mod dispatch;
 mod engine;

@@ -44,6 +44,8 @@ pub fn of(scope: &Scope) -> PgSnapshot {
                     name: user.name.clone(),
                     superuser: user.superuser,
                     login: user.login,
+                    connections_max: user.connections_max.map_or(-1, i64::from),
+                    valid_until_us: user.valid_until_us,
                 }),
                 _ => None,
             })

@@ -3,6 +3,7 @@
 //! The engine's default schema is none of the user's: a bare name is looked up there along the search path.
 
 use crate::access::ReadableColumns;
+use crate::datetime::Reading;
 use crate::engine::{DATABASE, Engine};
 use crate::fault::carried;
 use crate::history;
@@ -120,6 +121,11 @@ impl fmt::Debug for Scope {
 }
 
 impl Scope {
+    /// How the session reads texts of dates and times.
+    pub fn reading(&self) -> Result<Reading> {
+        Reading::new(&self.timezone, Some(self.engine.clock().now_us()))
+    }
+
     /// The relation of a name as Postgres looks it up.
     pub fn find(&self, schema: Option<&str>, name: &str) -> Option<&Relation> {
         if let Some(used) = self.bound_to(schema, name) {
@@ -147,10 +153,14 @@ impl Scope {
         Scope { search_path: path, ..self }
     }
 
+    /// A setting of the session.
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        self.settings.iter().find(|(known, _, _)| known == name).map(|(_, value, _)| value.as_str())
+    }
+
     /// Whether the session has a switch on. `default` is what it is for those who have no session.
     pub fn switch(&self, name: &str, default: bool) -> bool {
-        let found = self.settings.iter().find(|(known, _, _)| known == name);
-        found.map_or(default, |(_, value, _)| value == "on")
+        self.setting(name).map_or(default, |value| value == "on")
     }
 
     /// The relation of a name in its parts.

@@ -9,6 +9,7 @@ mod transaction;
 use crate::block::Block;
 use crate::call::Call;
 use crate::cursors::Cursors;
+use crate::datetime::Reading;
 use crate::dispatch::{copy_out, dispatch, done, is_query, query};
 use crate::engine::Engine;
 use crate::last::Last;
@@ -105,6 +106,11 @@ impl Session {
     /// The value of a setting.
     pub fn show(&self, name: &str) -> Result<String> {
         self.variables.get(name)
+    }
+
+    /// How texts of dates and times are read now. 22023 where the zone is none.
+    pub fn reading(&self) -> Result<Reading> {
+        Reading::new(&self.variables.get("timezone")?, Some(self.engine.clock().now_us()))
     }
 
     /// What the client is to be told beside the result, since this was last asked.

@@ -70,6 +70,11 @@ impl Sessions {
         self.0.lock().values().map(|entry| entry.activity.clone()).collect()
     }
 
+    /// How many a user has.
+    pub fn count_of(&self, user: &str) -> usize {
+        self.0.lock().values().filter(|entry| entry.activity.user == user).count()
+    }
+
     /// What one of them does.
     pub fn of(&self, pid: i32) -> Option<Activity> {
         self.0.lock().get(&pid).map(|entry| entry.activity.clone())

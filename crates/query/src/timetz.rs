@@ -3,6 +3,7 @@
 //! The engine has no such type. A cast to it becomes a function, which reads the offset of a text and whose field says
 //! what it is; a cast to `time` becomes one whose field says so no more.
 
+use crate::datetime::{self, Reading};
 use crate::text_cast;
 use arrow::array::{ArrayRef, AsArray, Time64MicrosecondArray};
 use arrow::compute::cast;
@@ -19,6 +20,8 @@ use std::sync::Arc;
 use tidegate_catalog::{PG_TYPE_KEY, TIMETZ};
 use tidegate_parser::ast;
 
+/// What such a time is carried by.
+const TIME: DataType = DataType::Time64(TimeUnit::Microsecond);
 const DAY_US: i64 = 86_400 * 1_000_000;
 
 /// The functions that casts become.
@@ -94,7 +97,7 @@ impl ScalarUDFImpl for Time {
             Some(text) if text.is_string() => {}
             other => return plan_err!("cannot cast type {} to {TIMETZ}", other.unwrap_or(&DataType::Null)),
         }
-        Ok(DataType::Time64(TimeUnit::Microsecond))
+        Ok(TIME)
     }
 
     fn return_field_from_args(&self, arguments: ReturnFieldArgs) -> EngineResult<FieldRef> {
@@ -107,27 +110,32 @@ impl ScalarUDFImpl for Time {
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
+        let zone = arguments.config_options.execution.time_zone.as_deref().unwrap_or("UTC");
+        let reading = Reading::new(zone, None).map_err(crate::carried)?;
         let Some(value) = arguments.args.first() else { return plan_err!("{} takes a value", self.name()) };
         match value {
-            ColumnarValue::Array(array) => Ok(ColumnarValue::Array(times(array)?)),
+            ColumnarValue::Array(array) => Ok(ColumnarValue::Array(times(array, &reading)?)),
             ColumnarValue::Scalar(scalar) => {
-                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&times(&scalar.to_array()?)?, 0)?))
+                let times = times(&scalar.to_array()?, &reading)?;
+                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&times, 0)?))
             }
         }
     }
 }
 
 /// Values as microseconds of the day; texts and moments in UTC.
-fn times(array: &ArrayRef) -> EngineResult<ArrayRef> {
+fn times(array: &ArrayRef, reading: &Reading) -> EngineResult<ArrayRef> {
+    if let Some(read) = datetime::fitted(array, &TIME, true, reading) {
+        return read.map_err(crate::carried);
+    }
     match array.data_type() {
-        text if text.is_string() => crate::formats::times_in_utc(array).map_err(crate::carried),
         DataType::Timestamp(_, zone) => {
             let moments = cast(array, &DataType::Timestamp(TimeUnit::Microsecond, zone.clone()))?;
             let moments = moments.as_primitive::<TimestampMicrosecondType>();
             let times: Time64MicrosecondArray = moments.unary(|moment| moment.rem_euclid(DAY_US));
             Ok(Arc::new(times))
         }
-        _ => Ok(cast(array, &DataType::Time64(TimeUnit::Microsecond))?),
+        _ => Ok(cast(array, &TIME)?),
     }
 }
 
@@ -148,31 +156,6 @@ mod tests {
             let mut statement = ast::Statement::Query(tidegate_parser::parse_query(sql).unwrap());
             rewrite(&mut statement);
             assert_eq!(statement.to_string(), expected);
-        }
-    }
-
-    #[test]
-    fn texts_are_read_with_their_offsets() {
-        let cases = [
-            ("12:30", Some("12:30:00+00")),
-            ("12:30:15.25+02", Some("10:30:15.25+00")),
-            ("00:00:00.5 -04:30", Some("04:30:00.5+00")),
-            ("23:00-0130", Some("00:30:00+00")),
-            ("01:00Z", Some("01:00:00+00")),
-            ("01:00 UTC", Some("01:00:00+00")),
-            ("25:00", None),
-            ("12", None),
-            ("12:30+99", None),
-            ("noon", None),
-        ];
-        for (text, expected) in cases {
-            let shown = crate::formats::time_in_utc(text).ok().map(|us| {
-                let seconds = us / 1_000_000;
-                let fraction = format!("{:.6}", (us % 1_000_000) as f64 / 1e6);
-                let fraction = fraction.trim_start_matches('0').trim_end_matches('0').trim_end_matches('.').to_string();
-                format!("{:02}:{:02}:{:02}{fraction}+00", seconds / 3600, seconds / 60 % 60, seconds % 60)
-            });
-            assert_eq!(shown.as_deref(), expected, "{text}");
         }
     }
 }

@@ -2,11 +2,16 @@
 
 use crate::kinesis::KinesisStreams;
 use crate::parts::{Parts, works};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use tidegate_cluster::Worker;
 use tidegate_core::{Error, Kind, Result, Rng, Settings};
+use tidegate_gateway::Tls;
 use tidegate_http::{Kinesis, Metrics};
 use tidegate_storage::DataDir;
 use tokio::net::TcpListener;
@@ -68,13 +73,17 @@ impl Server {
         let parts = Parts::open(&directory, &settings, sql.local_addr()?, cluster.local_addr()?)?;
         tidegate_query::temporary::drop_left_over(&parts.catalog).await?;
         tidegate_query::history::open(&parts.engine).await?;
-        let work = parts.spawn(&shutdown);
+        let mut work = parts.spawn(&shutdown);
+        let offered = tls.map(|(config, own)| Tls::new(config, &own));
+        if let Some(offered) = offered.clone().filter(|_| settings.get("tls_cert") != "auto") {
+            work.push(tokio::spawn(reload(settings.clone(), offered, shutdown.clone())));
+        }
         let mut metrics = metrics(&parts);
         let endpoint = KinesisStreams { streams: parts.streams.clone(), engine: parts.engine.clone() };
         let (clock, rng) = (parts.engine.clock().clone(), parts.engine.rng().clone());
         let kinesis = Kinesis::new(Arc::new(endpoint), &settings, clock, rng, &mut metrics);
         let ports = vec![
-            tokio::spawn(tidegate_gateway::serve(sql, parts.engine.clone(), tls, shutdown.clone())),
+            tokio::spawn(tidegate_gateway::serve(sql, parts.engine.clone(), offered.clone(), shutdown.clone())),
             tokio::spawn(tidegate_http::serve(http, metrics, Some(kinesis), shutdown.clone())),
             tokio::spawn(parts.cluster.clone().serve(cluster, shutdown.clone())),
         ];
@@ -155,20 +164,56 @@ fn refuse_open_door(settings: &Settings, tls: bool, addresses: [SocketAddr; 2]) 
     Err(Error::new(Kind::InvalidAuthorization, message).hint(format!("Set {}.", missing.join("; "))))
 }
 
-fn tls(settings: &Settings) -> Result<Option<Arc<rustls::ServerConfig>>> {
+/// What the SQL port offers, from the files that the settings name as they are now.
+fn tls(settings: &Settings) -> Result<Option<(Arc<rustls::ServerConfig>, CertificateDer<'static>)>> {
     let (certificate, key) = match (settings.get("tls_cert").as_str(), settings.get("tls_key").as_str()) {
         ("", _) => return Ok(None),
         ("auto", _) => self_signed()?,
         (certificate, key) => (read_pem(certificate)?, read_pem(key)?),
     };
     let broken = |e: &dyn std::fmt::Display| Error::new(Kind::InvalidParameter, format!("tls_cert or tls_key: {e}"));
-    use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    let chain: Vec<_> =
-        CertificateDer::pem_slice_iter(certificate.as_bytes()).collect::<Result<_, _>>().map_err(|e| broken(&e))?;
+    let chain = certificates(&certificate).map_err(|e| broken(&e))?;
+    let own = chain.first().cloned().ok_or_else(|| broken(&"there is no certificate in it"))?;
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|e| broken(&e))?;
-    let config = rustls::ServerConfig::builder().with_no_client_auth();
-    config.with_single_cert(chain, key).map(|config| Some(Arc::new(config))).map_err(|e| broken(&e))
+    let config = match settings.get("tls_client_ca").as_str() {
+        "" => rustls::ServerConfig::builder().with_no_client_auth(),
+        path => rustls::ServerConfig::builder().with_client_cert_verifier(client_verifier(path)?),
+    };
+    config.with_single_cert(chain, key).map(|config| Some((Arc::new(config), own))).map_err(|e| broken(&e))
+}
+
+fn certificates(pem: &str) -> std::result::Result<Vec<CertificateDer<'static>>, rustls::pki_types::pem::Error> {
+    CertificateDer::pem_slice_iter(pem.as_bytes()).collect()
+}
+
+/// Clients may show a certificate, and then it must be of these.
+fn client_verifier(path: &str) -> Result<Arc<dyn ClientCertVerifier>> {
+    let broken = |e: &dyn std::fmt::Display| Error::new(Kind::InvalidParameter, format!("tls_client_ca: {e}"));
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in certificates(&read_pem(path)?).map_err(|e| broken(&e))? {
+        roots.add(certificate).map_err(|e| broken(&e))?;
+    }
+    let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).allow_unauthenticated().build();
+    verifier.map(|verifier| verifier as Arc<dyn ClientCertVerifier>).map_err(|e| broken(&e))
+}
+
+/// Reads the certificates anew at each SIGHUP, as Postgres does. Broken ones change nothing.
+async fn reload(settings: Settings, offered: Tls, shutdown: CancellationToken) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    loop {
+        tokio::select! {
+            Some(()) = hangup.recv() => {}
+            () = shutdown.cancelled() => return,
+        }
+        match tls(&settings) {
+            Ok(Some((config, own))) => {
+                offered.replace(config, &own);
+                tracing::info!("the certificate of the SQL port was read again");
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "the certificate of the SQL port stays as it was"),
+        }
+    }
 }
 
 fn read_pem(path: &str) -> Result<String> {

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tidegate_catalog::{Column, Relation, SqlType};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_query::conform::{Source, conform};
+use tidegate_query::datetime;
 use tidegate_query::formats::read::{
     ByteStream, OBJECT_LOOK_BACK_BYTES, from_first_line, from_first_object, read_range, sniff,
 };
@@ -214,7 +215,7 @@ impl Load {
             report.rows += loaded.batch.num_rows() as u64;
             report.errors.extend(loaded.errors);
             tools.progress.rows.fetch_add(loaded.batch.num_rows() as u64, Ordering::Relaxed);
-            let batch = conform(&loaded.batch, &self.relation, sources)?;
+            let batch = conform(&loaded.batch, &self.relation, sources, &datetime::Reading::utc()?)?;
             if let Some(sink) = sink.as_deref_mut() {
                 sink.write(batch).await?;
             }
@@ -258,7 +259,7 @@ impl Load {
         while let Some(batch) = batches.try_next().await.map_err(|error| from_datafusion(error).context(url))? {
             report.rows += batch.num_rows() as u64;
             tools.progress.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
-            match conform(&batch, &self.relation, &sources) {
+            match conform(&batch, &self.relation, &sources, &datetime::Reading::utc()?) {
                 Ok(batch) => {
                     if let Some(sink) = sink.as_deref_mut() {
                         sink.write(batch).await?;

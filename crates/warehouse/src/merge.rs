@@ -232,6 +232,7 @@ fn of_type(value: &Expr, sql_type: &SqlType) -> Result<Expr> {
         | SqlType::Date
         | SqlType::Time
         | SqlType::Timetz
+        | SqlType::Interval
         | SqlType::Timestamp
         | SqlType::Timestamptz => tidegate_parser::parse_expression(&format!("CAST(({value}) AS {sql_type})")),
         _ => Ok(value.clone()),

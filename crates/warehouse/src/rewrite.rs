@@ -26,6 +26,7 @@ use tidegate_catalog::{Change, Column, Part};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::{self, Expr, SelectItem, SelectItemQualifiedWildcardKind, TableFactor};
 use tidegate_query::conform::{Source, conform};
+use tidegate_query::datetime::Reading;
 use tidegate_query::{
     Described, Known, Outcome, Planner, ReturnedColumn, Returning, RowsTag, Scope, TableSink, Work, columns_of,
     from_datafusion,
@@ -121,6 +122,7 @@ impl Rewrite {
             sink: work.sink(&self.target.relation)?,
             rewrite: &self,
             returning,
+            reading: scope.reading()?,
             rows: 0,
         };
         if let Err(error) = changed.take_all(rows).await {
@@ -204,6 +206,7 @@ struct Changed<'a> {
     touched: Touched,
     sink: Box<dyn TableSink>,
     returning: Option<Returning>,
+    reading: Reading,
     rows: u64,
 }
 
@@ -226,7 +229,7 @@ impl Changed<'_> {
         let width = self.rewrite.width();
         let sources: Vec<Source> = (0..width).map(|index| Source::Input(index + VALUES_AT)).collect();
         let batch = filter_record_batch(batch, &affected).map_err(Error::internal)?;
-        let values = conform(&batch, relation, &sources)?;
+        let values = conform(&batch, relation, &sources, &self.reading)?;
         if let Some(returning) = &mut self.returning {
             let extras = batch.columns().iter().skip(VALUES_AT + width).cloned();
             let columns = match self.rewrite.source_first {

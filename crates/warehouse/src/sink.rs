@@ -5,8 +5,8 @@ use crate::delta_stats;
 use crate::few::Few;
 use crate::sort_key::Key;
 use crate::sorter::Sorter;
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{DataType, SchemaRef};
 use async_trait::async_trait;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use futures::StreamExt;
@@ -15,6 +15,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use std::sync::Arc;
 use tidegate_catalog::{AddedRows, Catalog, Change, DataFile, Relation, Rows, State, TableSpec, file_schema};
 use tidegate_core::{Clock, Error, Result, Rng};
+use tidegate_query::datetime;
 use tidegate_query::formats::{FileFormat, FileWriter, ParquetCodec, WriteOptions, create_writer};
 use tidegate_query::{Bench, Engine, TableSink, from_datafusion};
 use tidegate_storage::{S3Access, Stores};
@@ -153,6 +154,14 @@ impl FileSink {
     }
 }
 
+/// A column as files have it.
+fn in_files(column: &ArrayRef, data_type: &DataType) -> ArrayRef {
+    match (column.data_type(), data_type) {
+        (DataType::Interval(_), DataType::Utf8View) => datetime::intervals_as_texts(column),
+        _ => Arc::clone(column),
+    }
+}
+
 /// Whether a table's tail takes rows: not of a table that the same transaction makes, which is exported at once, and
 /// not when all tails together take the memory that they may.
 fn takes_few(engine: &Engine, state: &State, relation: &Relation) -> bool {
@@ -193,9 +202,10 @@ impl TableSink for FileSink {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        // Under the columns' names in files.
-        let batch =
-            RecordBatch::try_new(Arc::clone(&self.schema), batch.columns().to_vec()).map_err(Error::internal)?;
+        // Under the columns' names in files, and in their types there.
+        let columns = batch.columns().iter().zip(self.schema.fields());
+        let columns = columns.map(|(column, field)| in_files(column, field.data_type())).collect();
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(Error::internal)?;
         let Some(few) = &mut self.few else { return self.take(batch).await };
         if few.push(batch)? {
             return Ok(());

@@ -255,7 +255,7 @@ pub fn check_columns(columns: &[Column]) -> Result<()> {
         return Err(Error::new(Kind::ProgramLimit, message));
     }
     columns.iter().try_for_each(|column| check_name(&column.name))?;
-    match columns.iter().find(|column| matches!(column.sql_type, SqlType::Interval | SqlType::Nested(_))) {
+    match columns.iter().find(|column| matches!(column.sql_type, SqlType::Nested(_))) {
         Some(column) => {
             let message = format!("column \"{}\" of type {} cannot be stored in a table", column.name, column.sql_type);
             Err(Error::new(Kind::Unsupported, message))

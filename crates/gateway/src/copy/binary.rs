@@ -8,6 +8,7 @@ use arrow::datatypes::SchemaRef;
 use bytes::{Buf, BytesMut};
 use datafusion::common::ScalarValue;
 use tidegate_core::{Error, Kind, Result};
+use tidegate_query::datetime::Reading;
 
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 /// Flags: bits from 16 on change how the rest is read; 16 meant that rows have object ids.
@@ -41,7 +42,7 @@ enum Stage {
 pub struct BinaryRows {
     schema: SchemaRef,
     told: Vec<u32>,
-    zone: String,
+    reading: Reading,
     stage: Stage,
     rest: BytesMut,
     columns: Vec<Vec<ScalarValue>>,
@@ -55,13 +56,13 @@ fn malformed(message: impl Into<String>) -> Error {
 }
 
 impl BinaryRows {
-    /// For rows of a schema; `zone` is the session's. 0A000 for a column of a type that has no binary form here.
-    pub fn new(schema: &SchemaRef, zone: String) -> Result<Self> {
+    /// For rows of a schema; `reading` is the session's. 0A000 for a column of a type that has no binary form here.
+    pub fn new(schema: &SchemaRef, reading: Reading) -> Result<Self> {
         let told: Vec<u32> = wire_types(schema).iter().map(|wire| wire.oid).collect();
         told.iter().try_for_each(|told| arrow_type(*told).map(drop))?;
         let columns = vec![Vec::new(); told.len()];
         let (stage, rest) = (Stage::Header, BytesMut::new());
-        Ok(BinaryRows { schema: schema.clone(), told, zone, stage, rest, columns, rows: 0, bytes: 0 })
+        Ok(BinaryRows { schema: schema.clone(), told, reading, stage, rest, columns, rows: 0, bytes: 0 })
     }
 
     /// Takes some bytes.
@@ -131,7 +132,7 @@ impl BinaryRows {
         for (index, told) in self.told.iter().enumerate() {
             let length = usize::try_from(row.get_i32()).ok();
             let field = length.map(|length| row.split_to(length));
-            let value = decode(*told, Format::Binary, field.as_deref(), &self.zone)?;
+            let value = decode(*told, Format::Binary, field.as_deref(), &self.reading)?;
             let want = self.schema.field(index).data_type();
             let fits = value.data_type() == *want;
             let value = if fits { value } else { value.cast_to(want).map_err(tidegate_query::from_datafusion)? };
@@ -205,7 +206,7 @@ mod tests {
     }
 
     fn read(pieces: &[&[u8]]) -> Result<Option<RecordBatch>> {
-        let mut rows = BinaryRows::new(&schema(), "UTC".to_string())?;
+        let mut rows = BinaryRows::new(&schema(), Reading::utc()?)?;
         pieces.iter().try_for_each(|piece| rows.feed(piece))?;
         rows.finish()
     }

@@ -1,6 +1,6 @@
 //! Parameters that are arrays of one dimension.
 
-use super::{Reader, arrow_type};
+use super::{Reader, Reading, arrow_type};
 use crate::encode::Format;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::ScalarValue;
@@ -8,11 +8,11 @@ use std::sync::Arc;
 use tidegate_core::{Error, Kind, Result};
 
 /// Reads an array, or NULL.
-pub fn decode(element: u32, format: Format, bytes: Option<&[u8]>, zone: &str) -> Result<ScalarValue> {
+pub fn decode(element: u32, format: Format, bytes: Option<&[u8]>, reading: &Reading) -> Result<ScalarValue> {
     let Some(bytes) = bytes else { return null_list(element) };
     let items = match format {
-        Format::Text => of_text(element, bytes, zone)?,
-        Format::Binary => of_binary(bytes, zone)?,
+        Format::Text => of_text(element, bytes, reading)?,
+        Format::Binary => of_binary(bytes, reading)?,
     };
     // Decimals may differ in width; one list has one type.
     let kind = items.iter().find(|i| !i.is_null()).map_or_else(|| arrow_type(element), |i| Ok(i.data_type()))?;
@@ -32,7 +32,7 @@ fn null_list(element: u32) -> Result<ScalarValue> {
     ScalarValue::try_from(&list).map_err(|e| mixed(&e))
 }
 
-fn of_binary(bytes: &[u8], zone: &str) -> Result<Vec<ScalarValue>> {
+fn of_binary(bytes: &[u8], reading: &Reading) -> Result<Vec<ScalarValue>> {
     let mut reader = Reader::new(bytes);
     let (dimensions, _has_null, element) = (reader.i32()?, reader.i32()?, reader.u32()?);
     if dimensions == 0 {
@@ -49,7 +49,7 @@ fn of_binary(bytes: &[u8], zone: &str) -> Result<Vec<ScalarValue>> {
             Ok(length) => Some(reader.take(length)?),
             Err(_) => None,
         };
-        items.push(super::decode(element, Format::Binary, value, zone)?);
+        items.push(super::decode(element, Format::Binary, value, reading)?);
     }
     reader.end()?;
     Ok(items)
@@ -59,7 +59,7 @@ fn many_dimensions() -> Error {
     Error::new(Kind::Unsupported, "array parameters of more than one dimension are not supported")
 }
 
-fn of_text(element: u32, bytes: &[u8], zone: &str) -> Result<Vec<ScalarValue>> {
+fn of_text(element: u32, bytes: &[u8], reading: &Reading) -> Result<Vec<ScalarValue>> {
     let malformed =
         || Error::new(Kind::InvalidText, format!("malformed array literal: \"{}\"", String::from_utf8_lossy(bytes)));
     let inner = bytes.trim_ascii().strip_prefix(b"{").and_then(|b| b.strip_suffix(b"}")).ok_or_else(malformed)?;
@@ -74,7 +74,7 @@ fn of_text(element: u32, bytes: &[u8], zone: &str) -> Result<Vec<ScalarValue>> {
         if !quoted && item.is_empty() {
             return Err(malformed());
         }
-        items.push(super::decode(element, Format::Text, (!null).then_some(item.as_slice()), zone)?);
+        items.push(super::decode(element, Format::Text, (!null).then_some(item.as_slice()), reading)?);
         at = next;
     }
     Ok(items)

@@ -35,7 +35,11 @@ fn text() {
         (1007, "{1,", "22P02"),
     ];
     for (told, input, want) in cases {
-        assert_eq!(shown(decode(told, Format::Text, Some(input.as_bytes()), "UTC")), want, "{told} {input}");
+        assert_eq!(
+            shown(decode(told, Format::Text, Some(input.as_bytes()), &Reading::utc().unwrap())),
+            want,
+            "{told} {input}"
+        );
     }
 }
 
@@ -54,7 +58,11 @@ fn binary() {
         (1007, &[0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 23, 127, 255, 255, 255, 0, 0, 0, 1], "08P01"),
     ];
     for (told, input, want) in cases {
-        assert_eq!(shown(decode(told, Format::Binary, Some(input), "UTC")), want, "{told} {input:?}");
+        assert_eq!(
+            shown(decode(told, Format::Binary, Some(input), &Reading::utc().unwrap())),
+            want,
+            "{told} {input:?}"
+        );
     }
-    assert_eq!(shown(decode(oid::INT8, Format::Binary, None, "UTC")), "Int64(NULL)");
+    assert_eq!(shown(decode(oid::INT8, Format::Binary, None, &Reading::utc().unwrap())), "Int64(NULL)");
 }

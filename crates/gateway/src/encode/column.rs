@@ -308,7 +308,7 @@ impl Column {
             Values::F32(a) => out.extend_from_slice(&a.value(row).to_be_bytes()),
             Values::F64(a) => out.extend_from_slice(&a.value(row).to_be_bytes()),
             Values::Date(a) => {
-                let days = a.value(row).checked_sub(time::EPOCH_DAYS).ok_or_else(|| out_of_range("date"))?;
+                let days = time::days_from_2000(a.value(row)).ok_or_else(|| out_of_range("date"))?;
                 out.extend_from_slice(&days.to_be_bytes());
             }
             Values::Time(a) => {
@@ -318,7 +318,7 @@ impl Column {
                 }
             }
             Values::Timestamp(a, unit, _) => {
-                let us = to_micros(a[row], *unit).and_then(|us| us.checked_sub(time::EPOCH_US));
+                let us = to_micros(a[row], *unit).and_then(time::micros_from_2000);
                 out.extend_from_slice(&us.ok_or_else(|| out_of_range("timestamp"))?.to_be_bytes());
             }
             Values::List(offsets, items) => array::put_binary(offsets, items, row, self.wire, out)?,

@@ -77,8 +77,26 @@ fn put_civil(out: &mut Vec<u8>, days: i64) -> bool {
     before_christ
 }
 
+/// What lies after all days or before them.
+fn put_infinity(out: &mut Vec<u8>, after: bool) {
+    out.extend_from_slice(if after { b"infinity" } else { b"-infinity" });
+}
+
+/// A day counted from 2000, as Postgres' binary form has it; None where that does not fit.
+pub fn days_from_2000(days: i32) -> Option<i32> {
+    if matches!(days, i32::MAX | i32::MIN) { Some(days) } else { days.checked_sub(EPOCH_DAYS) }
+}
+
+/// The same for microseconds.
+pub fn micros_from_2000(us: i64) -> Option<i64> {
+    if matches!(us, i64::MAX | i64::MIN) { Some(us) } else { us.checked_sub(EPOCH_US) }
+}
+
 /// A date, days from 1970.
 pub fn put_date(out: &mut Vec<u8>, days: i32) {
+    if matches!(days, i32::MAX | i32::MIN) {
+        return put_infinity(out, days > 0);
+    }
     if put_civil(out, i64::from(days)) {
         out.extend_from_slice(b" BC");
     }
@@ -121,6 +139,9 @@ fn put_clock(out: &mut Vec<u8>, us: i64) {
 
 /// A timestamp without zone, microseconds from 1970.
 pub fn put_timestamp(out: &mut Vec<u8>, us: i64) {
+    if matches!(us, i64::MAX | i64::MIN) {
+        return put_infinity(out, us > 0);
+    }
     let before_christ = put_civil(out, us.div_euclid(DAY_US));
     out.push(b' ');
     put_clock(out, us.rem_euclid(DAY_US));
@@ -131,6 +152,9 @@ pub fn put_timestamp(out: &mut Vec<u8>, us: i64) {
 
 /// A timestamp with zone, microseconds from 1970 in UTC, shown in the session's zone.
 pub fn put_timestamptz(out: &mut Vec<u8>, us: i64, zone: Zone) {
+    if matches!(us, i64::MAX | i64::MIN) {
+        return put_infinity(out, us > 0);
+    }
     let offset = zone.offset_seconds(us);
     let local = us.saturating_add(i64::from(offset) * 1_000_000);
     let before_christ = put_civil(out, local.div_euclid(DAY_US));

@@ -2,8 +2,11 @@
 
 use super::grant::{is_named, membership_after, user};
 use super::outside::require_superuser;
+use crate::datetime;
 use crate::work::Work;
-use tidegate_catalog::{ADMIN, Change, ContinuousQuery, Delivery, Membership, Oid, Schema, State, User};
+use tidegate_catalog::{
+    ADMIN, Change, ContinuousQuery, Delivery, Membership, Oid, Schema, Scram, State, User, Verifier,
+};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::Ident;
 use tidegate_parser::{AlterUser, CreateUser, DropUser, UserOptions, fold};
@@ -20,8 +23,7 @@ pub fn create(work: &mut Work<'_>, create: &CreateUser) -> Result<&'static str> 
         return Err(Error::new(Kind::DuplicateObject, format!("role \"{name}\" already exists")));
     }
     let oid = work.engine().catalog().next_oid()?;
-    let mut user =
-        User { oid, name, revision: 1, superuser: false, login: true, password: None, member_of: Vec::new() };
+    let mut user = User::new(oid, name);
     for role in &create.options.in_roles {
         let role = self::user(work.state(), &fold(role))?.oid;
         user.member_of = membership_after(user.member_of, membership(role), false);
@@ -35,11 +37,15 @@ pub fn create(work: &mut Work<'_>, create: &CreateUser) -> Result<&'static str> 
 pub fn alter(work: &mut Work<'_>, alter: &AlterUser) -> Result<&'static str> {
     let name = fold(&alter.name);
     let options = &alter.options;
-    if name != work.scope.user || options.superuser.is_some() || options.login.is_some() {
+    let only_password = UserOptions { password: options.password.clone(), ..UserOptions::default() } == *options;
+    if name != work.scope.user || !only_password || alter.new_name.is_some() {
         require_superuser(&work.scope, "alter users")?;
     }
     let mut user = user(work.state(), &name)?.clone();
     user.revision += 1;
+    if let Some(new) = &alter.new_name {
+        rename(work, &mut user, fold(new))?;
+    }
     let oid = user.oid;
     put(work, user, options)?;
     if !options.members.is_empty() {
@@ -55,7 +61,17 @@ fn put(work: &mut Work<'_>, mut user: User, options: &UserOptions) -> Result<()>
         return Err(Error::new(Kind::NotInState, format!("user \"{}\" stays a superuser", user.name)));
     }
     if let Some(password) = &options.password {
-        user.password = password.clone().filter(|text| !text.is_empty());
+        let password = password.as_deref().filter(|text| !text.is_empty());
+        user.password = password.map(|text| kept(work, text, &user.name)).transpose()?;
+    }
+    if let Some(until) = &options.valid_until {
+        user.valid_until_us = match until.trim() {
+            "infinity" => None,
+            text => Some(datetime::timestamptz(text, &work.scope.reading()?)?),
+        };
+    }
+    if let Some(most) = options.connections_max {
+        user.connections_max = most;
     }
     user.login = options.login.unwrap_or(user.login);
     if user.oid == ADMIN && !user.login {
@@ -65,6 +81,35 @@ fn put(work: &mut Work<'_>, mut user: User, options: &UserOptions) -> Result<()>
         work.notice(format!("{word} has no meaning here and did nothing"));
     }
     work.push(vec![Change::put(user)])
+}
+
+/// What is kept of a password; a text that a server has kept before is taken as it is.
+fn kept(work: &Work<'_>, password: &str, user: &str) -> Result<String> {
+    if Verifier::parse(password).is_some() {
+        return Ok(password.to_string());
+    }
+    let made = match work.scope.setting("password_encryption") {
+        Some("md5") => Verifier::md5(password, user),
+        _ => Verifier::Scram(Scram::of(password, work.engine().salt())),
+    };
+    Ok(made.to_string())
+}
+
+/// ALTER USER … RENAME TO. What md5 keeps is of the old name, so that it goes (Postgres).
+fn rename(work: &mut Work<'_>, user: &mut User, new: String) -> Result<()> {
+    if user.oid == ADMIN || user.name == work.scope.session_user {
+        let what = if user.oid == ADMIN { "the built-in administrator" } else { "session user" };
+        return Err(Error::new(Kind::Unsupported, format!("{what} cannot be renamed")));
+    }
+    if work.state().named::<User>(&new).is_some() {
+        return Err(Error::new(Kind::DuplicateObject, format!("role \"{new}\" already exists")));
+    }
+    if user.password.as_deref().and_then(Verifier::parse).is_some_and(|kept| matches!(kept, Verifier::Md5(_))) {
+        work.notice("MD5 password cleared because of role rename".to_string());
+        user.password = None;
+    }
+    user.name = new;
+    Ok(())
 }
 
 /// DROP USER.

@@ -2,8 +2,9 @@
 
 use super::number;
 use super::scalar::{Call, Scalar, from_zone, zone_of, zoned};
+use crate::datetime;
 use crate::fault::carried;
-use crate::formats::{Pattern, moment_of_text};
+use crate::formats::Pattern;
 use arrow::array::{ArrayRef, AsArray, Date32Array, StringArray, TimestampMicrosecondArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
@@ -62,8 +63,9 @@ fn to_timestamp(call: &Call) -> Result<ArrayRef> {
             seconds.as_primitive::<Float64Type>().iter().map(|seconds| seconds.map(micros)).collect()
         }
         (_, data_type) if data_type.is_string() => {
-            let read = |text: Option<&str>| text.map(|text| moment_of_text(text, true).map_err(carried)).transpose();
-            call.texts(0)?.iter().map(read).collect::<Result<_>>()?
+            let reading = call.reading()?;
+            let read = |text: &str| datetime::timestamptz(text, &reading).map_err(carried);
+            call.texts(0)?.iter().map(|text| text.map(read).transpose()).collect::<Result<_>>()?
         }
         _ => return Ok(cast(first, &zoned())?),
     };

@@ -1,31 +1,50 @@
 //! Functions, casts and literals of Postgres and Redshift that the engine lacks or does otherwise.
 //!
 //! What can be said in SQL is a [`templates`] table; the rest are scalar functions over arrays, on every node alike:
-//! moments ([`moments`]), their texts ([`to_char`], [`from_text`]), numbers' texts ([`number`]), documents
-//! ([`documents`]). [`literals`] makes what people write as dates and times plain for the engine.
+//! moments ([`moments`], [`made`]), parts of them ([`parts`], [`truncate`]), their texts ([`to_char`], [`from_text`]),
+//! numbers' texts ([`number`]), documents ([`documents`]). [`literals`] gives types of moments their microseconds.
 //!
 //! Specified by `tests/slt/door/functions.slt`, whose expectations are those of Postgres 15, or Redshift's documents.
 
 mod documents;
 mod from_text;
 mod literals;
+mod made;
 mod moments;
 mod number;
+mod parts;
 mod scalar;
 mod templates;
 mod to_char;
+mod truncate;
 
-use datafusion::logical_expr::ScalarUDF;
+pub use scalar::{from_zone, in_zone};
+
+use datafusion::common::plan_err;
+use datafusion::error::Result;
+use datafusion::logical_expr::{Expr as Expression, ScalarUDF};
 use sqlparser::ast::{Expr, VisitMut, VisitorMut};
+use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use tidegate_parser::ast;
 
 /// All functions.
 pub fn all() -> Vec<Arc<ScalarUDF>> {
     let of_text = to_char::functions().into_iter().chain(from_text::functions());
-    let all = moments::functions().into_iter().chain(of_text).chain(documents::functions());
-    all.map(|function| Arc::new(ScalarUDF::from(function))).collect()
+    let moments = moments::functions().into_iter().chain(made::functions()).chain(truncate::functions());
+    let all = moments.chain(of_text).chain(documents::functions());
+    all.map(|function| Arc::new(ScalarUDF::from(function))).chain(parts::functions()).collect()
+}
+
+/// A call of one of them.
+pub fn call(name: &str, arguments: Vec<Expression>) -> Result<Expression> {
+    static BY_NAME: LazyLock<HashMap<String, Arc<ScalarUDF>>> =
+        LazyLock::new(|| all().into_iter().map(|function| (function.name().to_string(), function)).collect());
+    match BY_NAME.get(name) {
+        Some(function) => Ok(function.call(arguments)),
+        None => plan_err!("function {name} does not exist"),
+    }
 }
 
 /// Puts them where they are meant.

@@ -1,12 +1,16 @@
 //! Arithmetic of dates and times: Redshift's DATEADD and its kin, Postgres' AGE, time zones.
 
 use super::scalar::{Call, MOMENT, Scalar, clock, from_zone, in_zone, is_zoned, zone_of, zoned};
+use crate::datetime::INTERVAL;
 use crate::fault::carried;
 use arrow::array::{
-    ArrayRef, AsArray, Date32Array, Float64Array, Int64Array, IntervalMonthDayNanoArray, TimestampMicrosecondArray,
+    ArrayRef, AsArray, Date32Array, Decimal128Array, Float64Array, Int64Array, IntervalMonthDayNanoArray,
+    TimestampMicrosecondArray,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, IntervalMonthDayNano, IntervalUnit, TimestampMicrosecondType};
+use arrow::datatypes::{
+    DataType, Float64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, TimestampMicrosecondType,
+};
 use chrono::{Datelike, Months, NaiveDate, NaiveDateTime, Weekday};
 use datafusion::error::Result;
 use std::sync::Arc;
@@ -18,7 +22,7 @@ const DAY_US: i64 = 86_400 * SECOND_US;
 /// All of them.
 pub fn functions() -> Vec<Scalar> {
     let moment = |types: &[DataType]| if types.get(2).is_some_and(is_zoned) { zoned() } else { MOMENT };
-    let interval = |_: &[DataType]| DataType::Interval(IntervalUnit::MonthDayNano);
+    let interval = |_: &[DataType]| INTERVAL;
     let swapped = |types: &[DataType]| if types.get(1).is_some_and(is_zoned) { MOMENT } else { zoned() };
     vec![
         Scalar::new("dateadd", 3..=3, moment, date_add),
@@ -29,6 +33,8 @@ pub fn functions() -> Vec<Scalar> {
         Scalar::new("months_between", 2..=2, |_| DataType::Float64, months_between),
         Scalar::new("age", 2..=2, interval, age),
         Scalar::new("interval_times", 2..=2, interval, interval_times),
+        Scalar::new("interval_over", 2..=2, interval, interval_over),
+        Scalar::new("interval_span", 1..=1, |_| DataType::Decimal128(38, 0), interval_span),
         Scalar::new("convert_timezone", 2..=3, |_| MOMENT, convert_timezone),
         Scalar::new("convert_timezone_pg", 2..=2, swapped, at_time_zone),
     ]
@@ -210,19 +216,58 @@ fn counted(left: i64, right: i64) -> Option<IntervalMonthDayNano> {
 /// An interval so many times: what is left of a month goes into days of which it has 30, of a day into its hours
 /// (Postgres).
 fn interval_times(call: &Call) -> Result<ArrayRef> {
-    let intervals = cast(call.array(0)?, &DataType::Interval(IntervalUnit::MonthDayNano))?;
-    let counts = cast(call.array(1)?, &DataType::Float64)?;
-    let row = |(interval, count): (Option<IntervalMonthDayNano>, Option<f64>)| Some(times(interval?, count?));
-    let intervals = intervals.as_primitive::<arrow::datatypes::IntervalMonthDayNanoType>();
-    let counts = counts.as_primitive::<arrow::datatypes::Float64Type>();
-    Ok(Arc::new(intervals.iter().zip(counts).map(row).collect::<IntervalMonthDayNanoArray>()))
+    each_interval(call, |part, number| Ok(part * number))
 }
 
-fn times(interval: IntervalMonthDayNano, count: f64) -> IntervalMonthDayNano {
-    let months = f64::from(interval.months) * count;
-    let days = f64::from(interval.days) * count + months.fract() * 30.0;
-    let nanos = interval.nanoseconds as f64 * count + days.fract() * (DAY_US * 1000) as f64;
-    IntervalMonthDayNano::new(months.trunc() as i32, days.trunc() as i32, nanos.round() as i64)
+/// An interval divided by a number, likewise. 22012.
+fn interval_over(call: &Call) -> Result<ArrayRef> {
+    each_interval(call, |part, number| match number {
+        0.0 => Err(carried(Error::new(Kind::DivisionByZero, "division by zero"))),
+        number => Ok(part / number),
+    })
+}
+
+fn each_interval(call: &Call, of_part: fn(f64, f64) -> Result<f64>) -> Result<ArrayRef> {
+    let intervals = cast(call.array(0)?, &INTERVAL)?;
+    let numbers = cast(call.array(1)?, &DataType::Float64)?;
+    let rows = intervals.as_primitive::<IntervalMonthDayNanoType>().iter().zip(numbers.as_primitive::<Float64Type>());
+    let row = |(interval, number): (Option<IntervalMonthDayNano>, Option<f64>)| match (interval, number) {
+        (Some(interval), Some(number)) => scaled(interval, |part| of_part(part, number)).map(Some),
+        _ => Ok(None),
+    };
+    Ok(Arc::new(rows.map(row).collect::<Result<IntervalMonthDayNanoArray>>()?))
+}
+
+/// Each part scaled, what is left over going into the next smaller one. 22008.
+fn scaled(interval: IntervalMonthDayNano, scale: impl Fn(f64) -> Result<f64>) -> Result<IntervalMonthDayNano> {
+    let too_long = || carried(Error::new(Kind::DatetimeOverflow, "interval out of range"));
+    let whole = |value: f64| if value.abs() <= f64::from(i32::MAX) { Ok(value as i32) } else { Err(too_long()) };
+    // What floating-point numbers lose below a microsecond is nothing that was asked for.
+    let micro_days = |days: f64| (days * DAY_US as f64).round() / DAY_US as f64;
+    let months = scale(f64::from(interval.months))?;
+    let of_months = micro_days(months.fract() * 30.0);
+    let days = scale(f64::from(interval.days))?;
+    let of_days = micro_days(days.fract()) + of_months.fract();
+    let micros = (scale(interval.nanoseconds as f64 / 1000.0)? + of_days * DAY_US as f64).round();
+    match micros.abs() < i64::MAX as f64 / 1000.0 {
+        true => Ok(IntervalMonthDayNano::new(
+            whole(months.trunc())?,
+            whole(days.trunc() + of_months.trunc())?,
+            micros as i64 * 1000,
+        )),
+        false => Err(too_long()),
+    }
+}
+
+/// How long an interval is, in microseconds, a month having 30 days: what intervals are compared by.
+fn interval_span(call: &Call) -> Result<ArrayRef> {
+    let intervals = cast(call.array(0)?, &INTERVAL)?;
+    let span = |interval: IntervalMonthDayNano| {
+        let days = i128::from(interval.months) * 30 + i128::from(interval.days);
+        days * i128::from(DAY_US) + i128::from(interval.nanoseconds / 1000)
+    };
+    let spans = intervals.as_primitive::<IntervalMonthDayNanoType>().iter().map(|interval| interval.map(span));
+    Ok(Arc::new(spans.collect::<Decimal128Array>().with_precision_and_scale(38, 0)?))
 }
 
 /// Redshift's CONVERT_TIMEZONE: what clocks of the last zone show when those of the first, or of UTC, show this.
@@ -272,7 +317,7 @@ mod tests {
     use super::*;
 
     fn at(text: &str) -> i64 {
-        crate::formats::moment_of_text(text, false).unwrap()
+        crate::formats::plain_timestamp(text, false).unwrap()
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A scalar function over arrays: how it looks to the engine, and how it sees its arguments.
 
+use crate::datetime::{self, Reading};
 use crate::fault::carried;
-use crate::formats::moment_of_text;
 use arrow::array::timezone::Tz;
 use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray};
 use arrow::compute::cast;
@@ -147,14 +147,20 @@ impl Call {
         self.arrays.get(place).is_some_and(|array| is_zoned(array.data_type()))
     }
 
+    /// How texts of dates and times are read.
+    pub fn reading(&self) -> Result<Reading> {
+        Reading::new(&self.zone, None).map_err(carried)
+    }
+
     /// An argument as moments: dates at midnight, texts as they are read, moments with a zone as the session's clocks
     /// show them.
     pub fn moments(&self, place: usize) -> Result<TimestampMicrosecondArray> {
         let array = self.array(place)?;
         if array.data_type().is_string() {
             let texts = self.texts(place)?;
-            let read = |text: Option<&str>| text.map(|text| moment_of_text(text, false).map_err(carried)).transpose();
-            return texts.iter().map(read).collect();
+            let reading = self.reading()?;
+            let read = |text: &str| datetime::timestamp(text, &reading).map_err(carried);
+            return texts.iter().map(|text| text.map(read).transpose()).collect();
         }
         if !is_zoned(array.data_type()) {
             return Ok(cast(array, &MOMENT)?.as_primitive::<TimestampMicrosecondType>().clone());

@@ -46,15 +46,32 @@ const TEMPLATES: &[(&str, usize, &str)] = &[
     ("array_to_json", 1, "json_in(json_serialize(to_super($1)))"),
 ];
 
-/// Whether an expression is written as an interval.
-fn is_interval(expr: &Expr) -> bool {
-    match expr {
-        Expr::Interval(_) => true,
-        Expr::Nested(inner) => is_interval(inner),
-        Expr::Cast { data_type, .. } => matches!(data_type, ast::DataType::Interval { .. }),
-        Expr::TypedString(typed) => matches!(typed.data_type, ast::DataType::Interval { .. }),
-        _ => false,
+/// The parameters of MAKE_INTERVAL, which are mostly given by name.
+const INTERVAL_PARTS: &[&str] = &["years", "months", "weeks", "days", "hours", "mins", "secs"];
+
+/// Arguments by the places of their names, with 0 for what is not given.
+fn in_order(given: Vec<FunctionArg>, names: &[&str]) -> Vec<FunctionArg> {
+    if !given.iter().any(|argument| matches!(argument, FunctionArg::Named { .. } | FunctionArg::ExprNamed { .. })) {
+        return given;
     }
+    let zero =
+        || FunctionArg::Unnamed(FunctionArgExpr::Expr(crate::pg::build::value(Value::Number("0".into(), false))));
+    let mut ordered: Vec<FunctionArg> = names.iter().map(|_| zero()).collect();
+    for (place, argument) in given.into_iter().enumerate() {
+        let (at, value) = match argument {
+            FunctionArg::Named { name, arg, .. } => {
+                (names.iter().position(|known| *known == tidegate_parser::fold(&name)), arg)
+            }
+            FunctionArg::ExprNamed { name, arg, .. } => {
+                (names.iter().position(|known| *known == name.to_string().to_lowercase()), arg)
+            }
+            FunctionArg::Unnamed(arg) => (Some(place), arg),
+        };
+        if let Some(slot) = at.and_then(|at| ordered.get_mut(at)) {
+            *slot = FunctionArg::Unnamed(value);
+        }
+    }
+    ordered
 }
 
 /// Names without parentheses.
@@ -91,6 +108,9 @@ pub fn rewrite(expr: &mut Expr) {
             if UNITS_FIRST.contains(&name.as_str()) {
                 quote_unit(list.args.first_mut());
             }
+            if name == "make_interval" {
+                list.args = in_order(std::mem::take(&mut list.args), INTERVAL_PARTS);
+            }
             if name == "decode" && list.args.len() > 2 {
                 if let Some(arguments) = plain(&list.args) {
                     *expr = decoded(arguments);
@@ -106,6 +126,10 @@ pub fn rewrite(expr: &mut Expr) {
             let _ = VisitMut::visit(&mut made, &mut fill);
             *expr = Expr::Nested(Box::new(made));
         }
+        Expr::Extract { field, expr: operand, .. } => {
+            let field = crate::pg::build::text(&field.to_string());
+            *expr = crate::pg::build::call("extract", vec![field, operand.as_ref().clone()]);
+        }
         Expr::UnaryOp { op, expr: operand } => {
             let name = match op {
                 ast::UnaryOperator::PGSquareRoot => "sqrt",
@@ -114,14 +138,6 @@ pub fn rewrite(expr: &mut Expr) {
                 _ => return,
             };
             *expr = crate::pg::build::call(name, vec![operand.as_ref().clone()]);
-        }
-        Expr::BinaryOp { left, op: ast::BinaryOperator::Multiply, right } => {
-            let times = match (is_interval(left), is_interval(right)) {
-                (true, false) => vec![left.as_ref().clone(), right.as_ref().clone()],
-                (false, true) => vec![right.as_ref().clone(), left.as_ref().clone()],
-                _ => return,
-            };
-            *expr = crate::pg::build::call("interval_times", times);
         }
         Expr::Identifier(word) if word.quote_style.is_none() => {
             let name = word.value.to_lowercase();

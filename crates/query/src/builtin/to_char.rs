@@ -332,7 +332,7 @@ mod tests {
     use super::*;
 
     fn of(text: &str, template: &str) -> String {
-        let clock = clock(crate::formats::moment_of_text(text, false).unwrap()).unwrap();
+        let clock = clock(crate::formats::plain_timestamp(text, false).unwrap()).unwrap();
         shown(template, &Shown { clock, hours: i64::from(clock.hour()), zone: Some(("UTC", 7200)) })
     }
 

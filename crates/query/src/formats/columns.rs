@@ -8,12 +8,12 @@ use super::values::{self, Bad};
 use crate::partiql::{self, Wrong};
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BooleanArray, BooleanBufferBuilder, Date32Array, Decimal128Array,
-    Float32Array, Float64Array, Int16Array, Int32Array, Int64Array, StringArray, Time64MicrosecondArray,
-    TimestampMicrosecondArray,
+    Float32Array, Float64Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray, StringArray,
+    Time64MicrosecondArray, TimestampMicrosecondArray,
 };
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::{CastOptions, can_cast_types, cast, cast_with_options};
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::datatypes::{DataType, Field, FieldRef, IntervalMonthDayNano, IntervalUnit};
 use arrow::error::ArrowError;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -78,6 +78,7 @@ enum Values {
     /// Whether it is of UTC.
     Time(Vec<i64>, bool),
     Timestamp(Vec<i64>, bool),
+    Interval(Vec<IntervalMonthDayNano>),
     Text(Strings),
     Bytes(Strings),
     Cast(Strings),
@@ -133,6 +134,7 @@ impl ColumnBuilder {
             DataType::Date32 => Values::Date(Vec::new()),
             DataType::Time64(_) => Values::Time(Vec::new(), is_timetz(&field)),
             DataType::Timestamp(_, zone) => Values::Timestamp(Vec::new(), zone.is_some()),
+            DataType::Interval(IntervalUnit::MonthDayNano) => Values::Interval(Vec::new()),
             DataType::Utf8View if is_super(&field) => Values::Super(Strings::default()),
             DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => Values::Text(Strings::default()),
             DataType::Binary | DataType::BinaryView | DataType::LargeBinary => Values::Bytes(Strings::default()),
@@ -261,6 +263,7 @@ impl ColumnBuilder {
             DataType::Time64(_) => "time".into(),
             DataType::Timestamp(_, None) => "timestamp".into(),
             DataType::Timestamp(_, Some(_)) => "timestamp with time zone".into(),
+            DataType::Interval(_) => "interval".into(),
             DataType::Utf8View if is_super(&self.field) => SUPER.into(),
             DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => "text".into(),
             DataType::Binary | DataType::BinaryView | DataType::LargeBinary => "bytea".into(),
@@ -283,6 +286,7 @@ impl ColumnBuilder {
             Values::Int16(v) => v.push(0),
             Values::Int32(v) | Values::Date(v) => v.push(0),
             Values::Int64(v) | Values::Time(v, _) | Values::Timestamp(v, _) => v.push(0),
+            Values::Interval(v) => v.push(IntervalMonthDayNano::ZERO),
             Values::Float32(v) => v.push(0.0),
             Values::Float64(v) => v.push(0.0),
             Values::Decimal(v, ..) => v.push(0),
@@ -305,11 +309,11 @@ impl ColumnBuilder {
             }
             Values::Date(v) => v.push(match &self.rules.date_format {
                 Some(pattern) => pattern.date(text)?,
-                None => values::date(text)?,
+                None => self.rules.date(text)?,
             }),
-            Values::Time(v, false) => v.push(values::time(text)?),
-            Values::Time(v, true) => v.push(values::time_in_utc(text)?),
-            Values::Timestamp(v, zoned) => v.push(self.rules.time_format.read(text, *zoned)?),
+            Values::Time(v, zoned) => v.push(self.rules.time(text, *zoned)?),
+            Values::Timestamp(v, zoned) => v.push(self.rules.timestamp(text, *zoned)?),
+            Values::Interval(v) => v.push(values::interval(text)?),
             Values::Text(v) => {
                 let text = if is_utf8 || std::str::from_utf8(text).is_ok() {
                     text
@@ -368,6 +372,7 @@ impl ColumnBuilder {
             Values::Int16(v) => v.truncate(rows),
             Values::Int32(v) | Values::Date(v) => v.truncate(rows),
             Values::Int64(v) | Values::Time(v, _) | Values::Timestamp(v, _) => v.truncate(rows),
+            Values::Interval(v) => v.truncate(rows),
             Values::Float32(v) => v.truncate(rows),
             Values::Float64(v) => v.truncate(rows),
             Values::Decimal(v, ..) => v.truncate(rows),
@@ -402,6 +407,7 @@ impl ColumnBuilder {
                     _ => Arc::new(array),
                 }
             }
+            Values::Interval(v) => Arc::new(IntervalMonthDayNanoArray::new(taken(v).into(), nulls)),
             Values::Text(v) | Values::Cast(v) | Values::Super(v) => {
                 let (offsets, bytes) = v.take();
                 Arc::new(StringArray::try_new(offsets, bytes, nulls)?)
@@ -453,37 +459,22 @@ fn castable(text: &[u8], to: &DataType) -> Result<(), Bad> {
     cast_with_options(&one, to, &strict).map(drop).map_err(|_| Bad::Syntax)
 }
 
-/// Microseconds of the day in UTC that a text means as a `time with time zone`. 22P02 for what means none, 22003 for an
-/// hour that there is not.
-pub fn time_in_utc(text: &str) -> Result<i64> {
-    values::time_in_utc(text.as_bytes()).map_err(|bad| match bad {
-        Bad::Range => Error::new(Kind::OutOfRange, format!("date/time field value out of range: \"{text}\"")),
-        _ => Error::new(Kind::InvalidText, format!("invalid input syntax for type {TIMETZ}: \"{text}\"")),
-    })
+/// Days since 1970 of a date in ISO 8601: what most dates are.
+pub fn plain_date(text: &str) -> Option<i32> {
+    values::date(text.as_bytes()).ok().filter(|_| has_year(text))
 }
 
-/// Microseconds since 1970 that a text means. Without `zoned`, an offset in it is passed over. 22007, 22008.
-pub fn moment_of_text(text: &str, zoned: bool) -> Result<i64> {
-    values::timestamp(text.as_bytes(), zoned).map_err(|bad| unreadable(bad, "timestamp", text))
+/// Microseconds since 1970 of a moment in ISO 8601. With `zoned`, an offset in the text counts and its absence means UTC.
+pub fn plain_timestamp(text: &str, zoned: bool) -> Option<i64> {
+    // What is finer than microseconds is rounded with care.
+    let fraction = text.split_once('.').map_or("", |(_, rest)| rest);
+    let is_fine = fraction.bytes().take_while(u8::is_ascii_digit).count() <= 6;
+    values::timestamp(text.as_bytes(), zoned).ok().filter(|_| is_fine && has_year(text))
 }
 
-/// Days since 1970 that a text means. 22007, 22008.
-pub fn date_of_text(text: &str) -> Result<i32> {
-    values::date(text.as_bytes()).map_err(|bad| unreadable(bad, "date", text))
-}
-
-fn unreadable(bad: Bad, name: &str, text: &str) -> Error {
-    match bad {
-        Bad::Range => Error::new(Kind::DatetimeOverflow, format!("date/time field value out of range: \"{text}\"")),
-        _ => Error::new(Kind::DatetimeFormat, format!("invalid input syntax for type {name}: \"{text}\"")),
-    }
-}
-
-/// Texts as times in UTC.
-pub fn times_in_utc(array: &ArrayRef) -> Result<ArrayRef> {
-    let texts = cast(array, &DataType::Utf8).map_err(Error::internal)?;
-    let times = texts.as_string::<i32>().iter().map(|text| text.map(time_in_utc).transpose());
-    Ok(Arc::new(times.collect::<Result<Time64MicrosecondArray>>()?))
+/// There is no year 0 in SQL.
+fn has_year(text: &str) -> bool {
+    !text.trim_start().starts_with("0000")
 }
 
 /// Text as the bytes it means: hex after `\\x`, else Postgres' escapes. 22P02 for what means none.

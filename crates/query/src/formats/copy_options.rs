@@ -50,6 +50,7 @@ pub fn redshift_rules(options: &CopyOptions) -> Result<FieldRules> {
         any_date: options.accept_any_date,
         invalid_char: options.accept_invalid_chars.map(|given| one_byte("ACCEPTINVCHARS", given)).transpose()?,
         date_format: options.date_format.as_deref().map(Pattern::of_dates).transpose()?.flatten(),
+        zone: None,
         time_format: options.time_format.as_deref().map(TimeFormat::parse).transpose()?.unwrap_or_default(),
     })
 }

@@ -48,7 +48,7 @@ mod write_orc;
 mod write_parquet;
 
 pub use avro::avro_as_json;
-pub use columns::{bytes_of_text, date_of_text, moment_of_text, time_in_utc, times_in_utc};
+pub use columns::{bytes_of_text, plain_date, plain_timestamp};
 pub use compress::Compression;
 pub use copy_options::{apply_copy_options, compression_of, one_byte, redshift_rules};
 pub use encoding::{Encoding, EncodingMismatch};

@@ -231,7 +231,14 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year, month, of_year - (153 * shifted + 2) / 5 + 1)
 }
 
+fn infinity(after: bool, out: &mut Vec<u8>) {
+    out.extend_from_slice(if after { b"infinity" } else { b"-infinity" });
+}
+
 fn date(value: i64, out: &mut Vec<u8>) {
+    if value == i64::from(i32::MAX) || value == i64::from(i32::MIN) {
+        return infinity(value > 0, out);
+    }
     if days(value, out) {
         out.extend_from_slice(b" BC");
     }
@@ -257,6 +264,9 @@ pub(super) fn time(micros: i64, out: &mut Vec<u8>) {
 }
 
 fn timestamp(micros: i64, zoned: bool, out: &mut Vec<u8>) {
+    if matches!(micros, i64::MAX | i64::MIN) {
+        return infinity(micros > 0, out);
+    }
     let before = days(micros.div_euclid(MICROS_PER_DAY), out);
     out.push(b' ');
     time(micros.rem_euclid(MICROS_PER_DAY), out);

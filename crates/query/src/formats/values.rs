@@ -1,6 +1,8 @@
 //! Text to values: the input syntax of each type as Postgres and Redshift take it. Bytes in, no allocation for numbers.
 
+use arrow::datatypes::IntervalMonthDayNano;
 use chrono::NaiveDate;
+use tidegate_core::Kind;
 
 /// Why a text is not a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -264,7 +266,8 @@ fn leading_time(text: &[u8]) -> Result<(i64, &[u8]), Bad> {
     if hour > 24 || minute > 59 || second > 60 {
         return Err(Bad::Range);
     }
-    Ok((((hour * 60 + minute) * 60 + second) * MICROS_PER_SECOND + fraction, rest))
+    let micros = ((hour * 60 + minute) * 60 + second) * MICROS_PER_SECOND + fraction;
+    if micros > SECONDS_PER_DAY * MICROS_PER_SECOND { Err(Bad::Range) } else { Ok((micros, rest)) }
 }
 
 /// What stands behind the point, rounded to microseconds.
@@ -312,6 +315,13 @@ pub(super) fn zone(text: &[u8]) -> Result<i64, Bad> {
     }
     let seconds = hours * 3600 + minutes * 60;
     Ok(if negative { -seconds } else { seconds })
+}
+
+/// An interval as Postgres reads one.
+pub(super) fn interval(text: &[u8]) -> Result<IntervalMonthDayNano, Bad> {
+    let text = std::str::from_utf8(text).map_err(|_| Bad::Encoding)?;
+    let read = crate::datetime::interval(text);
+    read.map_err(|error| if error.kind() == Kind::IntervalOverflow { Bad::Range } else { Bad::Syntax })
 }
 
 /// The bytes of a bytea: `\x` and hex digits, or the text's own bytes. Appended to `out`.

@@ -366,8 +366,9 @@ fn roles(snapshot: &PgSnapshot, rows: &mut Rows) {
             ("rolcreatedb", role.superuser.into()),
             ("rolcanlogin", role.login.into()),
             ("rolreplication", false.into()),
-            ("rolconnlimit", (-1).into()),
+            ("rolconnlimit", role.connections_max.into()),
             ("rolpassword", "********".into()),
+            ("rolvaliduntil", role.valid_until_us.into()),
             ("rolbypassrls", role.superuser.into()),
             ("oid", role.oid.into()),
         ]);
@@ -385,7 +386,8 @@ fn authids(snapshot: &PgSnapshot, rows: &mut Rows) {
             ("rolcreatedb", role.superuser.into()),
             ("rolcanlogin", role.login.into()),
             ("rolbypassrls", role.superuser.into()),
-            ("rolconnlimit", (-1).into()),
+            ("rolconnlimit", role.connections_max.into()),
+            ("rolvaliduntil", role.valid_until_us.into()),
         ]);
     }
 }
@@ -430,6 +432,7 @@ fn users(snapshot: &PgSnapshot, rows: &mut Rows) {
             ("userepl", false.into()),
             ("usebypassrls", role.superuser.into()),
             ("passwd", "********".into()),
+            ("valuntil", role.valid_until_us.into()),
         ]);
     }
 }

@@ -161,6 +161,10 @@ pub struct PgRole {
     pub superuser: bool,
     /// Whether it can log in.
     pub login: bool,
+    /// How many sessions it may have; -1: any number.
+    pub connections_max: i64,
+    /// When its password ends, in microseconds since 1970.
+    pub valid_until_us: Option<i64>,
 }
 
 impl PgSnapshot {

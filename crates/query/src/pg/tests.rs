@@ -73,7 +73,14 @@ fn snapshot() -> PgSnapshot {
         search_path: vec!["public".into()],
         schemas: vec![PgSchema { oid: 2200, name: "public".into(), owner: 10 }],
         relations: vec![planes, big],
-        roles: vec![PgRole { oid: 10, name: "admin".into(), superuser: true, login: true }],
+        roles: vec![PgRole {
+            oid: 10,
+            name: "admin".into(),
+            superuser: true,
+            login: true,
+            connections_max: -1,
+            valid_until_us: None,
+        }],
         settings: vec![("standard_conforming_strings".into(), "on".into(), "How backslashes are read.".into())],
         version: "PostgreSQL 15.0 (Tidegate 0.1.0)".into(),
     }

@@ -2,31 +2,22 @@
 
 use super::build;
 use super::calls::take;
-use sqlparser::ast::{ArrayElemTypeDef, BinaryOperator, DataType, Expr, ObjectName, Value, ValueWithSpan};
+use crate::datetime;
+use sqlparser::ast::{ArrayElemTypeDef, BinaryOperator, DataType, Expr, Interval, ObjectName, Value, ValueWithSpan};
 
-/// `1 day 02:03:04` as `1 day 02 hours 03 minutes 04 seconds`: the engine reads no clock times in intervals.
-fn spell_out_interval(expr: &mut Expr) {
-    if let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) = expr
-        && text.contains(':')
-    {
-        *text = text
-            .split_whitespace()
-            .map(|word| clock_time(word).unwrap_or_else(|| word.to_string()))
-            .collect::<Vec<_>>()
-            .join(" ");
-    }
-}
-
-fn clock_time(word: &str) -> Option<String> {
-    let (sign, digits) = match word.strip_prefix('-') {
-        Some(digits) => ("-", digits),
-        None => ("", word.strip_prefix('+').unwrap_or(word)),
+/// The interval that a literal is, in the engine's words. What is none becomes a cast, which says so.
+fn interval(literal: &Interval) -> Option<Expr> {
+    let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) = literal.value.as_ref() else {
+        return None;
     };
-    let mut parts = digits.split(':');
-    let (hours, minutes, seconds) = (parts.next()?, parts.next()?, parts.next().unwrap_or("0"));
-    let plain = [hours, minutes, seconds].iter().all(|part| part.parse::<f64>().is_ok());
-    (plain && parts.next().is_none())
-        .then(|| format!("{sign}{hours} hours {sign}{minutes} minutes {sign}{seconds} seconds"))
+    let last = literal.last_field.as_ref().or(literal.leading_field.as_ref());
+    let Ok(read) = datetime::interval_of_fields(text, last.map(ToString::to_string).as_deref()) else {
+        return tidegate_parser::parse_expression(&format!("CAST({} AS INTERVAL)", literal.value)).ok();
+    };
+    let words = format!("{} months {} days {} nanoseconds", read.months, read.days, read.nanoseconds);
+    let value = Box::new(Expr::Value(Value::SingleQuotedString(words).into()));
+    let (leading_field, last_field) = (None, None);
+    Some(Expr::Interval(Interval { value, leading_field, last_field, ..literal.clone() }))
 }
 
 /// The digits of a text in bytea's hex format.
@@ -51,9 +42,7 @@ pub fn expression(expr: &mut Expr) {
             if let Some(plain) = plain_type(data_type) {
                 *data_type = plain;
             }
-            if matches!(data_type, DataType::Interval { .. }) {
-                spell_out_interval(inner);
-            } else if matches!(data_type, DataType::Bytea)
+            if matches!(data_type, DataType::Bytea)
                 && let Some(hex) = hex_of(inner)
             {
                 **inner = Expr::Value(Value::HexStringLiteral(hex).into());
@@ -65,7 +54,11 @@ pub fn expression(expr: &mut Expr) {
                 **inner = build::array(items);
             }
         }
-        Expr::Interval(interval) => spell_out_interval(&mut interval.value),
+        Expr::Interval(literal) => {
+            if let Some(read) = interval(literal) {
+                *expr = read;
+            }
+        }
         Expr::BinaryOp { left, op: BinaryOperator::StringConcat, right } => {
             for side in [left, right] {
                 if is_reg(side) {
@@ -256,16 +249,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clock_times_are_spelled_out() {
+    fn intervals_are_spelled_out() {
         let cases = [
-            ("02:03:04", Some("02 hours 03 minutes 04 seconds")),
-            ("-1:30", Some("-1 hours -30 minutes -0 seconds")),
-            ("1", None),
-            ("a:b", None),
-            ("1:2:3:4", None),
+            ("INTERVAL '1 day 02:03:04'", "INTERVAL '0 months 1 days 7384000000000 nanoseconds'"),
+            ("INTERVAL '1-2' YEAR TO MONTH", "INTERVAL '14 months 0 days 0 nanoseconds'"),
+            ("INTERVAL '1.5' HOUR", "INTERVAL '0 months 0 days 3600000000000 nanoseconds'"),
+            ("INTERVAL 'soon'", "CAST('soon' AS INTERVAL)"),
         ];
-        for (word, expected) in cases {
-            assert_eq!(clock_time(word).as_deref(), expected, "{word}");
+        for (sql, expected) in cases {
+            let mut expr = tidegate_parser::parse_expression(sql).unwrap();
+            expression(&mut expr);
+            assert_eq!(expr.to_string(), expected, "{sql}");
         }
     }
 

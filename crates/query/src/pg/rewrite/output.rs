@@ -2,7 +2,7 @@
 
 use super::super::functions;
 use super::{build, casts};
-use sqlparser::ast::{AccessExpr, DataType, Expr, Ident, SelectItem, SetExpr};
+use sqlparser::ast::{AccessExpr, ArrayElemTypeDef, DataType, Expr, Ident, SelectItem, SetExpr, TimezoneInfo};
 use tidegate_parser::fold;
 
 /// What Postgres calls a column that it has no name for.
@@ -156,6 +156,9 @@ fn name(expr: &Expr) -> Option<String> {
             Some(name) => Some(name),
             None => type_name(data_type),
         },
+        Expr::TypedString(typed) => type_name(&typed.data_type),
+        Expr::Interval(_) => Some("interval".to_string()),
+        Expr::Extract { .. } => Some("extract".to_string()),
         Expr::Case { .. } => Some("case".to_string()),
         Expr::Exists { .. } => Some("exists".to_string()),
         Expr::Array(_) => Some("array".to_string()),
@@ -164,23 +167,32 @@ fn name(expr: &Expr) -> Option<String> {
     }
 }
 
+/// A type's own name in Postgres (`pg_type.typname`).
 fn type_name(data_type: &DataType) -> Option<String> {
-    Some(match data_type {
-        DataType::Text => "text".to_string(),
-        DataType::BigInt(_) => "int8".to_string(),
-        DataType::Int(_) | DataType::Integer(_) => "int4".to_string(),
-        DataType::SmallInt(_) => "int2".to_string(),
-        DataType::Boolean => "bool".to_string(),
-        DataType::Numeric(_) | DataType::Decimal(_) => "numeric".to_string(),
-        DataType::Double(_) | DataType::DoublePrecision => "float8".to_string(),
-        DataType::Real => "float4".to_string(),
-        DataType::Date => "date".to_string(),
-        DataType::Timestamp(_, sqlparser::ast::TimezoneInfo::None | sqlparser::ast::TimezoneInfo::WithoutTimeZone) => {
-            "timestamp".to_string()
-        }
-        DataType::Timestamp(..) => "timestamptz".to_string(),
-        DataType::Varchar(_) => "varchar".to_string(),
-        DataType::Interval { .. } => "interval".to_string(),
+    let name = match data_type {
+        DataType::Text => "text",
+        DataType::BigInt(_) | DataType::Int8(_) => "int8",
+        DataType::Int(_) | DataType::Integer(_) | DataType::Int4(_) => "int4",
+        DataType::SmallInt(_) | DataType::Int2(_) => "int2",
+        DataType::Boolean | DataType::Bool => "bool",
+        DataType::Numeric(_) | DataType::Decimal(_) | DataType::Dec(_) => "numeric",
+        DataType::Double(_) | DataType::DoublePrecision | DataType::Float8 | DataType::Float(_) => "float8",
+        DataType::Real | DataType::Float4 => "float4",
+        DataType::Date => "date",
+        DataType::Time(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => "time",
+        DataType::Time(..) => "timetz",
+        DataType::Timestamp(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => "timestamp",
+        DataType::Timestamp(..) => "timestamptz",
+        DataType::Varchar(_) | DataType::CharacterVarying(_) | DataType::CharVarying(_) => "varchar",
+        DataType::Char(_) | DataType::Character(_) => "bpchar",
+        DataType::Interval { .. } => "interval",
+        DataType::Bytea => "bytea",
+        DataType::Uuid => "uuid",
+        DataType::JSON => "json",
+        DataType::JSONB => "jsonb",
+        DataType::Array(ArrayElemTypeDef::SquareBracket(item, _)) => return type_name(item),
+        DataType::Custom(name, _) => return name.0.last()?.as_ident().map(fold),
         _ => return None,
-    })
+    };
+    Some(name.to_string())
 }
