@@ -25,6 +25,7 @@ mod fuzz;
 mod harness;
 mod isolation;
 mod layout;
+mod login;
 mod report;
 mod s3;
 mod sim;

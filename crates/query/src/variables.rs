@@ -27,7 +27,10 @@ impl Variables {
         let setting = setting_find(name)?;
         let how = match setting.scope {
             Scope::Session => {
-                let value = setting.check(value)?;
+                let value = match setting.name {
+                    "timezone" => crate::datetime::zone_name(value)?,
+                    _ => setting.check(value)?,
+                };
                 self.changed.push((setting.name.to_string(), value.clone()));
                 self.own.insert(setting.name, value);
                 return Ok(());

@@ -1,16 +1,36 @@
-//! Types of moments in microseconds, as years beyond 2262 do not fit nanoseconds.
+//! Types of moments in microseconds, as years beyond 2262 do not fit nanoseconds; and their literals in ISO 8601, for
+//! what reads them before casts become ours: arguments of table functions.
 
-use sqlparser::ast::{DataType, Expr, TimezoneInfo};
+use super::scalar::clock;
+use crate::datetime::{self, Reading};
+use chrono::Datelike;
+use sqlparser::ast::{DataType, Expr, TimezoneInfo, Value, ValueWithSpan};
 
 /// Makes a cast, or a typed text, one of microseconds.
 pub fn rewrite(expr: &mut Expr) {
-    let data_type = match expr {
-        Expr::Cast { data_type, .. } => data_type,
-        Expr::TypedString(typed) => &mut typed.data_type,
+    let (data_type, value) = match expr {
+        Expr::Cast { data_type, expr: inner, .. } => match inner.as_mut() {
+            Expr::Value(value) => (data_type, Some(value)),
+            _ => (data_type, None),
+        },
+        Expr::TypedString(typed) => (&mut typed.data_type, Some(&mut typed.value)),
         _ => return,
     };
-    if let Some(zoned) = zone(data_type) {
-        *data_type = DataType::Timestamp(Some(6), if zoned { TimezoneInfo::WithTimeZone } else { TimezoneInfo::None });
+    let Some(zoned) = zone(data_type) else { return };
+    *data_type = DataType::Timestamp(Some(6), if zoned { TimezoneInfo::WithTimeZone } else { TimezoneInfo::None });
+    // What has a zone is placed in it when it is cast.
+    if let Some(value) = value.filter(|_| !zoned) {
+        plain(value);
+    }
+}
+
+/// A text that is none is left to the cast, which says so.
+fn plain(value: &mut ValueWithSpan) {
+    let Value::SingleQuotedString(text) = &mut value.value else { return };
+    let Ok(reading) = Reading::utc() else { return };
+    let read = datetime::timestamp(text, &reading).ok().and_then(clock);
+    if let Some(moment) = read.filter(|moment| (1..=9999).contains(&moment.year())) {
+        *text = moment.format("%Y-%m-%d %H:%M:%S%.6f").to_string();
     }
 }
 
@@ -29,7 +49,7 @@ mod tests {
     #[test]
     fn what_people_write() {
         for (sql, expected) in [
-            ("TIMESTAMP '2013-05-01 10:00'", "TIMESTAMP(6) '2013-05-01 10:00'"),
+            ("TIMESTAMP 'May 1 2013 10:00'", "TIMESTAMP(6) '2013-05-01 10:00:00.000000'"),
             ("'2013-05-01'::timestamptz", "'2013-05-01'::TIMESTAMP(6) WITH TIME ZONE"),
             ("'none'::timestamp(2)", "'none'::TIMESTAMP(6)"),
             ("a::timestamp", "a::TIMESTAMP(6)"),

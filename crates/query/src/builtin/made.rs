@@ -132,8 +132,10 @@ fn make_interval(call: &Call) -> Result<ArrayRef> {
 
 /// Months, days and microseconds.
 type Fields = (i64, i64, i64);
+/// Makes them regular.
+type Justify = fn(Fields) -> Fields;
 
-fn justified(call: &Call, justify: fn(Fields) -> Fields) -> Result<ArrayRef> {
+fn justified(call: &Call, justify: Justify) -> Result<ArrayRef> {
     let intervals = cast(call.array(0)?, &INTERVAL)?;
     let row = |interval: Option<IntervalMonthDayNano>| -> Result<Option<IntervalMonthDayNano>> {
         let Some(interval) = interval else { return Ok(None) };
@@ -205,7 +207,7 @@ mod tests {
     #[test]
     fn intervals_are_made_regular() {
         let hour = DAY_US / 24;
-        let cases: [(fn(Fields) -> Fields, Fields, Fields); 6] = [
+        let cases: [(Justify, Fields, Fields); 6] = [
             (justify_hours, (6, 3, 52 * hour), (6, 5, 4 * hour)),
             (justify_days, (6, 36, 5), (7, 6, 5)),
             (justify_interval, (1, 0, -hour), (0, 29, 23 * hour)),

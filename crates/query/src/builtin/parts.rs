@@ -101,6 +101,11 @@ impl Field {
     }
 }
 
+/// Whether a word names a field.
+pub fn is_field(word: &str) -> bool {
+    Field::of(word).is_some()
+}
+
 /// One of the functions.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Part {
@@ -109,9 +114,11 @@ struct Part {
 }
 
 impl Part {
-    fn returns(&self, field: Option<&str>) -> DataType {
+    fn returns(&self, field: Option<&str>, of: Option<&DataType>) -> DataType {
         match field.and_then(Field::of).map(Field::scale) {
             _ if !self.exact => DataType::Float64,
+            // Days have no fractions of seconds.
+            Some(Some(_)) if of == Some(&DataType::Date32) => DataType::Decimal128(38, 0),
             Some(None) => DataType::Int32,
             Some(Some(scale)) => DataType::Decimal128(38, scale),
             // Which field it is only the rows tell.
@@ -136,7 +143,8 @@ impl ScalarUDFImpl for Part {
     fn return_field_from_args(&self, arguments: ReturnFieldArgs) -> Result<FieldRef> {
         let field =
             arguments.scalar_arguments.first().copied().flatten().and_then(|field| field.try_as_str().flatten());
-        Ok(Arc::new(ArrowField::new(self.name(), self.returns(field), true)))
+        let of = arguments.arg_fields.get(1).map(|of| of.data_type());
+        Ok(Arc::new(ArrowField::new(self.name(), self.returns(field, of), true)))
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {

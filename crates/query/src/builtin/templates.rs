@@ -34,7 +34,6 @@ const TEMPLATES: &[(&str, usize, &str)] = &[
     ("clock_timestamp", 0, "now()"),
     ("statement_timestamp", 0, "now()"),
     ("transaction_timestamp", 0, "now()"),
-    ("isfinite", 1, "($1) = ($1)"),
     ("timezone", 2, "convert_timezone_pg($1, $2)"),
     ("regexp_substr", 2, "array_element(regexp_match($1, $2), 1)"),
     ("age", 1, "age(CAST(current_date AS timestamp(6)), $1)"),
@@ -51,27 +50,33 @@ const INTERVAL_PARTS: &[&str] = &["years", "months", "weeks", "days", "hours", "
 
 /// Arguments by the places of their names, with 0 for what is not given.
 fn in_order(given: Vec<FunctionArg>, names: &[&str]) -> Vec<FunctionArg> {
-    if !given.iter().any(|argument| matches!(argument, FunctionArg::Named { .. } | FunctionArg::ExprNamed { .. })) {
-        return given;
+    let given: Vec<_> = given.into_iter().map(named).collect();
+    if given.iter().all(|(name, _)| name.is_none()) {
+        return given.into_iter().map(|(_, value)| FunctionArg::Unnamed(value)).collect();
     }
-    let zero =
-        || FunctionArg::Unnamed(FunctionArgExpr::Expr(crate::pg::build::value(Value::Number("0".into(), false))));
-    let mut ordered: Vec<FunctionArg> = names.iter().map(|_| zero()).collect();
-    for (place, argument) in given.into_iter().enumerate() {
-        let (at, value) = match argument {
-            FunctionArg::Named { name, arg, .. } => {
-                (names.iter().position(|known| *known == tidegate_parser::fold(&name)), arg)
-            }
-            FunctionArg::ExprNamed { name, arg, .. } => {
-                (names.iter().position(|known| *known == name.to_string().to_lowercase()), arg)
-            }
-            FunctionArg::Unnamed(arg) => (Some(place), arg),
-        };
+    let zero = || FunctionArgExpr::Expr(crate::pg::build::value(Value::Number("0".into(), false)));
+    let mut ordered: Vec<FunctionArgExpr> = names.iter().map(|_| zero()).collect();
+    for (place, (name, value)) in given.into_iter().enumerate() {
+        let at = name.map_or(Some(place), |name| names.iter().position(|known| *known == name));
         if let Some(slot) = at.and_then(|at| ordered.get_mut(at)) {
-            *slot = FunctionArg::Unnamed(value);
+            *slot = value;
         }
     }
-    ordered
+    ordered.into_iter().map(FunctionArg::Unnamed).collect()
+}
+
+/// An argument, and the name that it is given by: `days => 10`, or `days := 10`, which reads as an assignment.
+fn named(argument: FunctionArg) -> (Option<String>, FunctionArgExpr) {
+    match argument {
+        FunctionArg::Named { name, arg, .. } => (Some(tidegate_parser::fold(&name)), arg),
+        FunctionArg::ExprNamed { name, arg, .. } => (Some(name.to_string().to_lowercase()), arg),
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::BinaryOp {
+            left,
+            op: ast::BinaryOperator::Assignment,
+            right,
+        })) => (Some(left.to_string().to_lowercase()), FunctionArgExpr::Expr(*right)),
+        FunctionArg::Unnamed(value) => (None, value),
+    }
 }
 
 /// Names without parentheses.
@@ -79,7 +84,7 @@ const BARE: &[(&str, &str)] =
     &[("sysdate", "CAST(now() AS timestamp(6))"), ("localtimestamp", "CAST(now() AS timestamp(6))")];
 
 /// Functions whose first argument may be a bare word.
-const UNITS_FIRST: &[&str] = &["dateadd", "datediff", "date_diff", "datepart", "date_part", "date_trunc"];
+const UNITS_FIRST: &[&str] = &["dateadd", "datediff", "date_diff", "datepart", "date_part"];
 
 static PARSED: LazyLock<HashMap<(&'static str, usize), Expr>> = LazyLock::new(|| {
     let parsed = |(name, count, text): &(&'static str, usize, &str)| {
@@ -106,7 +111,8 @@ pub fn rewrite(expr: &mut Expr) {
             }
             let FunctionArguments::List(list) = &mut function.args else { return };
             if UNITS_FIRST.contains(&name.as_str()) {
-                quote_unit(list.args.first_mut());
+                // Of DATE_PART it may be a column, too.
+                quote_unit(list.args.first_mut(), name != "date_part");
             }
             if name == "make_interval" {
                 list.args = in_order(std::mem::take(&mut list.args), INTERVAL_PARTS);
@@ -182,9 +188,10 @@ fn aggregate(name: &str, function: &ast::Function) -> Option<Expr> {
 }
 
 /// `day` as `'day'`.
-fn quote_unit(argument: Option<&mut FunctionArg>) {
+fn quote_unit(argument: Option<&mut FunctionArg>, units_only: bool) {
     if let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))) = argument
-        && let Expr::Identifier(Ident { value, .. }) = expr
+        && let Expr::Identifier(Ident { value, quote_style: None, .. }) = expr
+        && (units_only || super::parts::is_field(value))
     {
         *expr = crate::pg::build::text(&value.to_lowercase());
     }

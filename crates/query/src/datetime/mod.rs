@@ -195,37 +195,55 @@ pub fn utc_of(local: i64, zone: &str) -> Result<i64> {
     moment.utc(&Reading::utc()?).map_err(|fault| fault.of("timestamp with time zone", zone))
 }
 
+/// A zone as the engine takes it: its name in the letters of the IANA database, or an offset. Hours east of Greenwich
+/// (`-8`, `5.5`), an interval, and POSIX' zones without rules are offsets (Postgres: SET TIME ZONE). 22023.
+pub fn zone_name(text: &str) -> Result<String> {
+    let known = zone::canonical(text.trim());
+    known.ok_or_else(|| {
+        let message = format!("invalid value for parameter \"TimeZone\": \"{text}\"");
+        Error::new(Kind::InvalidParameter, message)
+    })
+}
+
 /// Microseconds of the day; a zone says nothing. 22007, 22008.
 pub fn time(text: &str, reading: &Reading) -> Result<i64> {
-    clock(text.trim(), reading).map(|(local, _)| local).map_err(|fault| fault.of("time", text))
+    Clock::read(text.trim(), reading).map(|clock| clock.local).map_err(|fault| fault.of("time", text))
 }
 
 /// Microseconds of the day in UTC that a time with an offset means. 22007, 22008.
 pub fn timetz(text: &str, reading: &Reading) -> Result<i64> {
-    let read = clock(text.trim(), reading).and_then(|(local, day)| utc_of_day(local, day, reading));
+    let read = Clock::read(text.trim(), reading).and_then(|clock| clock.utc(reading));
     read.map_err(|fault| fault.of("time with time zone", text))
 }
 
-/// What a clock shows, and on which day and where it stands.
-fn clock(text: &str, reading: &Reading) -> Result<(i64, (Option<i64>, Option<Zone>)), Fault> {
-    let fields = Fields::read(&tokens::tokens(text)?, true)?;
-    if fields.named == Some(Named::Now) {
-        let now = reading.local_now()?;
-        return Ok((now.rem_euclid(DAY_US), (Some(now.div_euclid(DAY_US)), None)));
-    }
-    let day = fields.date()?;
-    // An hour of a zone with rules needs the day.
-    if fields.named.is_some() || matches!((fields.zone, day), (Some(Zone::Named(_)), None)) {
-        return Err(Fault::Format);
-    }
-    let time = fields.time()?.ok_or(Fault::Format)?;
-    if time > DAY_US { Err(Fault::Overflow) } else { Ok((time, (day, fields.zone))) }
+/// What a clock shows, on which day and where.
+struct Clock {
+    local: i64,
+    day: Option<i64>,
+    zone: Option<Zone>,
 }
 
-fn utc_of_day(local: i64, (day, zone): (Option<i64>, Option<Zone>), reading: &Reading) -> Result<i64, Fault> {
-    let today = || reading.now.map_or(0, |now| now.div_euclid(DAY_US));
-    let local = day.unwrap_or_else(today) * DAY_US + local;
-    Moment { local, zone }.utc(reading).map(|utc| utc.rem_euclid(DAY_US))
+impl Clock {
+    fn read(text: &str, reading: &Reading) -> Result<Clock, Fault> {
+        let fields = Fields::read(&tokens::tokens(text)?, true)?;
+        if fields.named == Some(Named::Now) {
+            let now = reading.local_now()?;
+            return Ok(Clock { local: now.rem_euclid(DAY_US), day: Some(now.div_euclid(DAY_US)), zone: None });
+        }
+        let day = fields.date()?;
+        // The offset of a zone with rules needs the day.
+        if fields.named.is_some() || matches!((fields.zone, day), (Some(Zone::Named(_)), None)) {
+            return Err(Fault::Format);
+        }
+        let local = fields.time()?.ok_or(Fault::Format)?;
+        if local > DAY_US { Err(Fault::Overflow) } else { Ok(Clock { local, day, zone: fields.zone }) }
+    }
+
+    fn utc(&self, reading: &Reading) -> Result<i64, Fault> {
+        let today = || reading.now.map_or(0, |now| now.div_euclid(DAY_US));
+        let local = self.day.unwrap_or_else(today) * DAY_US + self.local;
+        Moment { local, zone: self.zone }.utc(reading).map(|utc| utc.rem_euclid(DAY_US))
+    }
 }
 
 #[cfg(test)]

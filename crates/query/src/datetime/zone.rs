@@ -39,6 +39,26 @@ pub fn named(text: &str) -> Result<Zone, Fault> {
     offset.map(|seconds| Zone::Offset(-seconds)).ok_or_else(unknown)
 }
 
+/// The name of a zone in the database's letters, or an offset as `+hh:mm`.
+pub fn canonical(text: &str) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    if let Some(name) = NAMES.get(&lower) {
+        return Some((*name).to_string());
+    }
+    let east = match lower.parse::<f64>() {
+        // Hours, as people write them.
+        Ok(hours) if hours.abs() <= f64::from(HOURS_MAX) => Some((hours * 3600.0).round() as i32),
+        Ok(_) => None,
+        Err(_) => match (offset(&lower), named(&lower)) {
+            (Ok(seconds), _) => Some(seconds),
+            (_, Ok(Zone::Offset(seconds))) => Some(seconds),
+            _ => None,
+        },
+    }?;
+    let (sign, minutes) = (if east < 0 { '-' } else { '+' }, east.abs() / 60);
+    Some(format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60))
+}
+
 /// `+hh`, `+hhmm`, `+hh:mm`, `+hh:mm:ss` as seconds east of Greenwich.
 pub fn offset(text: &str) -> Result<i32, Fault> {
     let (sign, digits) = match (text.strip_prefix('+'), text.strip_prefix('-')) {
@@ -83,6 +103,23 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(offset(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn zones_of_sessions() {
+        let cases = [
+            ("america/new_york", Some("America/New_York")),
+            ("utc", Some("UTC")),
+            ("-8", Some("-08:00")),
+            ("5.5", Some("+05:30")),
+            ("+05:30", Some("+05:30")),
+            ("UTC-2", Some("+02:00")),
+            ("CST7CDT,M4.1.0,M10.5.0", None),
+            ("nowhere", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(canonical(text).as_deref(), expected, "{text}");
         }
     }
 

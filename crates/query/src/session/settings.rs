@@ -22,7 +22,7 @@ impl Session {
                     }
                 }
             }
-            ast::Set::SetTimeZone { value, .. } => self.variables.set("timezone", &plain_text(&value))?,
+            ast::Set::SetTimeZone { value, .. } => self.set_zone(&value)?,
             ast::Set::SetRole { role_name, .. } => self.take_role(role_name.map(|name| fold(&name)))?,
             ast::Set::SetSessionAuthorization(param) => self.authorize(match param.kind {
                 ast::SetSessionAuthorizationParamKind::Default => None,
@@ -33,6 +33,18 @@ impl Session {
             other => return Err(unsupported(&other.to_string())),
         }
         Ok(Outcome::Done { tag: "SET".to_string() })
+    }
+
+    /// SET TIME ZONE, which takes an interval, too.
+    fn set_zone(&mut self, value: &ast::Expr) -> Result<()> {
+        let zone = match value {
+            ast::Expr::Identifier(word) if matches!(fold(word).as_str(), "local" | "default") => {
+                return self.variables.reset("timezone");
+            }
+            ast::Expr::Interval(interval) => plain_text(&interval.value),
+            value => plain_text(value),
+        };
+        self.variables.set("timezone", &zone)
     }
 
     pub(super) fn reset(&mut self, reset: ast::Reset) -> Result<Outcome> {

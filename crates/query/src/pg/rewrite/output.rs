@@ -158,6 +158,7 @@ fn name(expr: &Expr) -> Option<String> {
         },
         Expr::TypedString(typed) => type_name(&typed.data_type),
         Expr::Interval(_) => Some("interval".to_string()),
+        Expr::AtTimeZone { .. } => Some("timezone".to_string()),
         Expr::Extract { .. } => Some("extract".to_string()),
         Expr::Case { .. } => Some("case".to_string()),
         Expr::Exists { .. } => Some("exists".to_string()),
