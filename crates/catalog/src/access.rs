@@ -3,6 +3,7 @@
 //! As in Postgres an object without a list has its kind's defaults: all for its owner, and for everybody what
 //! [`Guarded::public`] says. With the first GRANT or REVOKE the defaults become a list, and the list is all there is.
 
+use crate::default_access::MadeKind;
 use crate::function::Function;
 use crate::object::{ADMIN, Credential, Object, Oid, PUBLIC, Relation, Schema, Space, User};
 use crate::state::State;
@@ -228,17 +229,9 @@ impl<'a> Guarded<'a> {
     /// What ALL means.
     pub fn all(&self) -> Rights {
         match self {
-            Guarded::Relation(_) => {
-                Rights::INSERT
-                    | Rights::SELECT
-                    | Rights::UPDATE
-                    | Rights::DELETE
-                    | Rights::TRUNCATE
-                    | Rights::REFERENCES
-                    | Rights::TRIGGER
-            }
-            Guarded::Schema(_) => Rights::USAGE | Rights::CREATE,
-            Guarded::Function(_) => Rights::EXECUTE,
+            Guarded::Relation(_) => MadeKind::Relations.all(),
+            Guarded::Schema(_) => MadeKind::Schemas.all(),
+            Guarded::Function(_) => MadeKind::Functions.all(),
             Guarded::Credential(_) => Rights::USAGE,
             Guarded::Database => Rights::CREATE | Rights::TEMPORARY | Rights::CONNECT,
         }
@@ -267,7 +260,8 @@ impl<'a> Guarded<'a> {
         }
     }
 
-    fn defaults(&self) -> Vec<AccessItem> {
+    /// The list of one of which nothing has been said.
+    pub(crate) fn defaults(&self) -> Vec<AccessItem> {
         let whole = |grantee, rights| AccessItem {
             grantee,
             grantor: self.owner(),

@@ -7,6 +7,7 @@ use crate::access::{AccessList, Membership};
 use crate::batch::{ComputeEnvironment, Job, JobDefinition, JobQueue};
 use crate::continuous::ContinuousQuery;
 use crate::copy_job::{CopiedObject, CopyJob};
+use crate::default_access::DefaultAccess;
 use crate::function::Function;
 use crate::table_spec::TableSpec;
 use crate::types::Column;
@@ -317,6 +318,9 @@ pub struct User {
     /// The roles whose rights it has.
     #[serde(default)]
     pub member_of: Vec<Membership>,
+    /// What it grants by itself on what it makes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub defaults: Vec<DefaultAccess>,
 }
 
 impl User {
@@ -332,6 +336,7 @@ impl User {
             valid_until_us: None,
             connections_max: None,
             member_of: Vec::new(),
+            defaults: Vec::new(),
         }
     }
 }

@@ -82,6 +82,7 @@ impl State {
             password: None,
             valid_until_us: None,
             connections_max: None,
+            defaults: Vec::new(),
             member_of: Vec::new(),
         };
         state.put(Arc::new(Object::User(admin)));

@@ -162,7 +162,7 @@ fn granted(cursor: &mut Cursor) -> Result<Granted> {
     roles.map(Granted::Roles).ok_or_else(|| cursor.syntax_error())
 }
 
-fn right(cursor: &mut Cursor) -> Result<RightName> {
+pub(crate) fn right(cursor: &mut Cursor) -> Result<RightName> {
     let word = if cursor.accept(&["ALL"]) {
         cursor.accept(&["PRIVILEGES"]);
         None

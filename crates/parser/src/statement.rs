@@ -15,6 +15,7 @@ use crate::copy_job::CopyJobStatement;
 use crate::create_table::{self, CreateTable};
 use crate::credential::{CreateCredential, DropCredential};
 use crate::cursor::Cursor;
+use crate::default_privileges::AlterDefaultPrivileges;
 use crate::delivery::{self, AlterDelivery, CreateDelivery, DropDelivery};
 use crate::depth;
 use crate::external_schema::CreateExternalSchema;
@@ -134,6 +135,8 @@ pub enum Statement {
     Grant(Grant),
     /// ALTER … OWNER TO.
     AlterOwner(AlterOwner),
+    /// `ALTER DEFAULT PRIVILEGES`.
+    AlterDefaultPrivileges(AlterDefaultPrivileges),
 }
 
 /// Parses what follows the first words of a statement.
@@ -195,6 +198,7 @@ const HEADS: &[(&[&str], Rule)] = &[
     (&["DROP", "ROLE"], DropUser::parse),
     (&["CREATE", "GROUP"], CreateUser::parse_group),
     (&["ALTER", "GROUP"], Grant::parse_group),
+    (&["ALTER", "DEFAULT", "PRIVILEGES"], AlterDefaultPrivileges::parse),
     (&["DROP", "GROUP"], DropUser::parse),
     (&["GRANT"], Grant::parse_grant),
     (&["REVOKE"], Grant::parse_revoke),

@@ -65,6 +65,7 @@ impl Statement {
                 (Granted::Roles(_), true) => "REVOKE ROLE",
             },
             Statement::AlterOwner(_) => "ALTER",
+            Statement::AlterDefaultPrivileges(_) => "ALTER DEFAULT PRIVILEGES",
         };
         tag.to_owned()
     }

@@ -33,7 +33,8 @@ pub(crate) async fn dispatch(work: &mut Work<'_>, statement: &Statement, values:
         | Statement::AlterUser(_)
         | Statement::DropUser(_)
         | Statement::Grant(_)
-        | Statement::AlterOwner(_) => match access::execute(work, statement)? {
+        | Statement::AlterOwner(_)
+        | Statement::AlterDefaultPrivileges(_) => match access::execute(work, statement)? {
             Some(outcome) => Ok(outcome),
             None => Err(unsupported(&statement.command_tag())),
         },

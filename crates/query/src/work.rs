@@ -1,6 +1,6 @@
 //! A statement's work: the session it is done for, and the transaction that takes its changes.
 
-use crate::access::Need;
+use crate::access::{self, Need};
 use crate::engine::Engine;
 use crate::outcome::{Notice, Outcome};
 use crate::planner::Planner;
@@ -85,7 +85,9 @@ impl Work<'_> {
     /// Adds changes to the transaction.
     pub fn push(&mut self, changes: Vec<Change>) -> Result<()> {
         refuse_views(self.state(), &changes)?;
+        let lists = access::default_lists(self, &changes)?;
         self.transaction.push(changes)?;
+        self.transaction.push(lists)?;
         self.scope.state = Arc::clone(self.transaction.state());
         Ok(())
     }
@@ -108,10 +110,11 @@ impl Work<'_> {
         let catalog = self.engine().catalog().clone();
         for _ in 0..CONFLICTS_MAX {
             self.see_newest();
-            let changes = changes(self)?;
+            let mut changes = changes(self)?;
             if changes.is_empty() {
                 return Ok(());
             }
+            changes.extend(access::default_lists(self, &changes)?);
             match catalog.commit(changes).await {
                 Err(error) if error.kind() == Kind::Conflict => {}
                 other => {

@@ -94,7 +94,8 @@ fn objects(work: &Work<'_>, on: &GrantedOn) -> Result<Vec<Option<Arc<Object>>>> 
     }
 }
 
-fn schema(state: &State, name: &Ident) -> Result<Oid> {
+/// The schema of a name; 3F000.
+pub fn schema(state: &State, name: &Ident) -> Result<Oid> {
     let name = fold(name);
     let found = state.named::<Schema>(&name).filter(|schema| schema.oid != HISTORY);
     found.map(|schema| schema.oid).ok_or_else(|| undefined_schema(&name))

@@ -7,10 +7,12 @@
 //! 4. What lies outside of the server is reached by credentials, which are guarded likewise ([`outside`]).
 //!
 //! Rights themselves, and what a list of them says, are the catalog's; here they are given and taken ([`grant`]), with
-//! the roles ([`role`]) and owners ([`owner`]) that have them. Specified by `tests/slt/door/grant*.slt`.
+//! the roles ([`role`]) and owners ([`owner`]) that have them; what roles grant on what they will make is
+//! [`default_privileges`]. Specified by `tests/slt/door/grant*.slt`.
 
 mod asker;
 mod columns;
+mod default_privileges;
 mod grant;
 mod outside;
 mod owner;
@@ -18,6 +20,7 @@ mod role;
 
 pub use asker::{Asker, Need, denied, mentioned, returned};
 pub use columns::ReadableColumns;
+pub use default_privileges::lists as default_lists;
 pub use grant::require_creation;
 pub use outside::{access, check_files, check_outside, is_s3, require_superuser, undefined_credential};
 pub use owner::owner_to_be;
@@ -35,6 +38,7 @@ pub fn execute(work: &mut Work<'_>, statement: &Statement) -> Result<Option<Outc
         Statement::DropUser(drop) => role::drop(work, drop)?,
         Statement::Grant(given) => grant::execute(work, given)?,
         Statement::AlterOwner(alter) => owner::alter(work, alter)?,
+        Statement::AlterDefaultPrivileges(alter) => default_privileges::alter(work, alter)?,
         _ => return Ok(None),
     };
     Ok(Some(Outcome::Done { tag: tag.to_string() }))

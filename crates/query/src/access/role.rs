@@ -1,5 +1,6 @@
 //! CREATE, ALTER and DROP of users, roles and groups, which are all roles here, as in Postgres.
 
+use super::default_privileges::speaks_of;
 use super::grant::{is_named, membership_after, user};
 use super::outside::require_superuser;
 use crate::datetime;
@@ -150,6 +151,7 @@ fn needed_by(state: &State, role: Oid) -> Option<String> {
         .or_else(|| function.map(|function| format!("owner of function {}", function.name)))
         .or_else(|| delivery.map(|delivery| format!("owner of delivery stream {}", delivery.name)))
         .or_else(|| query.map(|query| format!("owner of continuous query {}", query.name)))
+        .or_else(|| speaks_of(state, role))
         .or_else(|| is_named(state, role).map(|object| format!("privileges for {} {}", object.noun(), object.name())))
 }
 

@@ -21,6 +21,11 @@ fn texts(snapshot: &PgSnapshot, object: Oid, concerns: impl Fn(&AccessItem) -> b
     if texts.is_empty() { Cell::Null } else { Cell::Texts(texts) }
 }
 
+/// Items of a list of their own.
+pub fn of_items(snapshot: &PgSnapshot, items: &[AccessItem]) -> Cell {
+    Cell::Texts(items.iter().map(|item| text(snapshot, item)).collect())
+}
+
 /// Postgres' `grantee=rights/grantor`, where `*` stands behind a right that may be granted on.
 fn text(snapshot: &PgSnapshot, item: &AccessItem) -> String {
     let role = |oid: Oid| if oid == EVERYBODY { String::new() } else { quote(role_name(snapshot, oid)) };

@@ -14,7 +14,7 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use datafusion::error::Result;
 use std::sync::LazyLock;
-use tidegate_catalog::{DATABASE_OID, EVERYBODY, User};
+use tidegate_catalog::{AccessItem, DATABASE_OID, EVERYBODY, MadeKind, Rights, User};
 
 /// The language of functions in SQL.
 const SQL_LANGUAGE_OID: u32 = 14;
@@ -33,6 +33,7 @@ pub const MADE: &[(&str, Maker)] = &[
     ("pg_attrdef", attrdefs),
     ("pg_attribute", attributes),
     ("pg_auth_members", memberships),
+    ("pg_default_acl", default_lists),
     ("pg_authid", authids),
     ("pg_class", classes),
     ("pg_constraint", constraints),
@@ -408,6 +409,31 @@ fn memberships(snapshot: &PgSnapshot, rows: &mut Rows) {
             ("admin_option", membership.admin.into()),
         ]);
     }
+}
+
+/// What roles grant by themselves on what they make; of any schema with what there is by default.
+fn default_lists(snapshot: &PgSnapshot, rows: &mut Rows) {
+    for user in snapshot.state.all::<User>() {
+        for said in &user.defaults {
+            let items = match said.schema {
+                Some(_) => said.granted.clone(),
+                None => said.applied(built_in(user.oid, said.on)),
+            };
+            rows.push([
+                ("oid", user.oid.into()),
+                ("defaclrole", user.oid.into()),
+                ("defaclnamespace", said.schema.unwrap_or(0).into()),
+                ("defaclobjtype", said.on.letter().to_string().into()),
+                ("defaclacl", acl::of_items(snapshot, &items)),
+            ]);
+        }
+    }
+}
+
+fn built_in(owner: u32, on: MadeKind) -> Vec<AccessItem> {
+    let item = |grantee, rights| AccessItem { grantee, grantor: owner, column: None, rights, grantable: Rights::NONE };
+    let everybody = (on == MadeKind::Functions).then(|| item(EVERYBODY, Rights::EXECUTE));
+    [item(owner, on.all())].into_iter().chain(everybody).collect()
 }
 
 /// Roles that nobody logs in as.
