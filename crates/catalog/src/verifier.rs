@@ -15,6 +15,8 @@ const ITERATIONS: NonZeroU32 = match NonZeroU32::new(4096) {
     Some(rounds) => rounds,
     None => NonZeroU32::MIN,
 };
+/// Bytes of a salt (Postgres: `SCRAM_DEFAULT_SALT_LEN`).
+const SALT_BYTES: usize = 16;
 const SCRAM: &str = "SCRAM-SHA-256$";
 
 /// A key of SHA-256.
@@ -46,6 +48,14 @@ impl Scram {
     /// Of a password, normalized as RFC 4013 has it where that can be done.
     pub fn of(password: &str, salt: Vec<u8>) -> Scram {
         Self::hashed(password, salt, ITERATIONS)
+    }
+
+    /// Of nobody: the same for the same seed, and no password is the one of it. It costs no rounds of hashing, so that time
+    /// does not tell it from one that is kept (Postgres: `mock_scram_secret`).
+    pub fn of_nobody(seed: &Key) -> Scram {
+        let salt = seed.get(..SALT_BYTES).unwrap_or_default().to_vec();
+        let key = |noun: &[u8]| hmac_sha256(seed, noun);
+        Scram { iterations: ITERATIONS, salt, stored_key: key(b"stored"), server_key: key(b"server") }
     }
 
     fn hashed(password: &str, salt: Vec<u8>, iterations: NonZeroU32) -> Scram {
@@ -158,6 +168,13 @@ mod tests {
         assert_eq!(Verifier::parse(&text), Some(kept.clone()));
         assert!(kept.is_of("pencil", "anybody") && !kept.is_of("Pencil", "anybody"));
         assert!(!format!("{kept:?}").contains("W22Z"));
+    }
+
+    #[test]
+    fn nobody_is_always_the_same() {
+        let of = |user: &[u8]| Scram::of_nobody(&hmac_sha256(b"secret", user));
+        assert!(of(b"ann") == of(b"ann") && of(b"ann") != of(b"bob"));
+        assert_eq!((of(b"ann").salt.len(), of(b"ann").iterations), (SALT_BYTES, ITERATIONS));
     }
 
     #[test]

@@ -21,8 +21,6 @@ const MD5: i32 = 5;
 const SASL: i32 = 10;
 const SASL_CONTINUE: i32 = 11;
 const SASL_FINAL: i32 = 12;
-/// Bytes of a salt (Postgres: `SCRAM_DEFAULT_SALT_LEN`).
-const SALT_BYTES: usize = 16;
 
 /// Checks the client's proof, if one is asked for.
 pub async fn check(
@@ -137,7 +135,7 @@ async fn scram(
     let (mechanism, first) = client_first(&first).map_err(Failure::Fatal)?;
 
     let is_known = kept.is_some();
-    let verifier = kept.unwrap_or_else(|| nobody(user, &door.secret));
+    let verifier = kept.unwrap_or_else(|| Scram::of_nobody(&hmac_sha256(&door.secret, user.as_bytes())));
     let begun = Exchange::begin(&mechanism, &first, certificate, verifier, &door.rng.uuid());
     let (exchange, challenge) = begun.map_err(Failure::Fatal)?;
     backend::put_authentication(&mut outgoing.buffer, SASL_CONTINUE, challenge.as_bytes());
@@ -150,13 +148,6 @@ async fn scram(
     };
     backend::put_authentication(&mut outgoing.buffer, SASL_FINAL, proof.as_bytes());
     Ok(())
-}
-
-/// What a user who is not there seems to have: the same whenever it is asked for.
-fn nobody(user: &str, secret: &[u8]) -> Scram {
-    let made = hmac_sha256(secret, user.as_bytes());
-    let salt = made.get(..SALT_BYTES).unwrap_or_default().to_vec();
-    Scram::of(&md5_hex(&made), salt)
 }
 
 /// The method's name, and the first message of the exchange behind its length.
