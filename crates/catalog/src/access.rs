@@ -5,8 +5,9 @@
 
 use crate::default_access::MadeKind;
 use crate::function::Function;
-use crate::object::{ADMIN, Credential, Object, Oid, PUBLIC, Relation, Schema, Space, User};
+use crate::object::{ADMIN, Credential, Object, Oid, PUBLIC, Relation, Schema, Space};
 use crate::state::State;
+use crate::user::User;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -253,7 +254,7 @@ impl<'a> Guarded<'a> {
     /// What everybody has by default (Postgres 15).
     pub fn public(&self) -> Rights {
         match self {
-            Guarded::Function(_) => Rights::EXECUTE,
+            Guarded::Function(_) => MadeKind::Functions.public(),
             Guarded::Schema(schema) if schema.oid == PUBLIC => Rights::USAGE,
             Guarded::Database => Rights::TEMPORARY | Rights::CONNECT,
             _ => Rights::NONE,
@@ -262,19 +263,15 @@ impl<'a> Guarded<'a> {
 
     /// The list of one of which nothing has been said.
     pub(crate) fn defaults(&self) -> Vec<AccessItem> {
-        let whole = |grantee, rights| AccessItem {
-            grantee,
-            grantor: self.owner(),
-            column: None,
-            rights,
-            grantable: Rights::NONE,
-        };
-        let mut items = vec![whole(self.owner(), self.all())];
-        if !self.public().is_empty() {
-            items.push(whole(EVERYBODY, self.public()));
-        }
-        items
+        built_in(self.owner(), self.all(), self.public())
     }
+}
+
+/// All for an owner, and what everybody has.
+pub(crate) fn built_in(owner: Oid, all: Rights, public: Rights) -> Vec<AccessItem> {
+    let whole = |grantee, rights| AccessItem { grantee, grantor: owner, column: None, rights, grantable: Rights::NONE };
+    let public = (!public.is_empty()).then(|| whole(EVERYBODY, public));
+    [whole(owner, all)].into_iter().chain(public).collect()
 }
 
 impl State {

@@ -1,8 +1,9 @@
 //! What a role grants by itself on what it makes (Postgres: `pg_default_acl`).
 
-use crate::access::{AccessItem, Guarded, Rights, granted, revoked};
-use crate::object::{Oid, User};
+use crate::access::{AccessItem, Guarded, Rights, built_in, granted, revoked};
+use crate::object::Oid;
 use crate::state::State;
+use crate::user::User;
 use serde::{Deserialize, Serialize};
 
 /// What a role has said of objects of a kind.
@@ -45,6 +46,16 @@ impl MadeKind {
             MadeKind::Functions => Rights::EXECUTE,
             MadeKind::Schemas => Rights::USAGE | Rights::CREATE,
         }
+    }
+
+    /// What everybody has by default (Postgres 15).
+    pub fn public(self) -> Rights {
+        if self == MadeKind::Functions { Rights::EXECUTE } else { Rights::NONE }
+    }
+
+    /// The list of one of which nothing has been said.
+    pub fn built_in(self, owner: Oid) -> Vec<AccessItem> {
+        built_in(owner, self.all(), self.public())
     }
 
     /// The letter of `pg_default_acl.defaclobjtype`.

@@ -40,6 +40,7 @@ mod table;
 mod table_spec;
 mod transaction;
 mod types;
+mod user;
 mod verifier;
 
 pub use access::{
@@ -76,4 +77,5 @@ pub use types::{
     Column, Identity, NAME_BYTES_MAX, PG_TYPE_KEY, SUPER, SqlType, TIMETZ, arrow_schema, file_schema, is_super,
     is_timetz,
 };
+pub use user::User;
 pub use verifier::{Scram, Verifier, hmac_sha256, md5_hex, same, sha256};

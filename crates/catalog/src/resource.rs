@@ -10,8 +10,9 @@ use crate::catalog::Catalog;
 use crate::change::Change;
 use crate::continuous::ContinuousQuery;
 use crate::copy_job::CopyJob;
-use crate::object::{Credential, Delivery, Object, Oid, Schema, Setting, Space, UnloadAttempt, User};
+use crate::object::{Credential, Delivery, Object, Oid, Schema, Setting, Space, UnloadAttempt};
 use crate::state::State;
+use crate::user::User;
 use std::sync::Arc;
 use tidegate_core::{Error, Kind, Result};
 

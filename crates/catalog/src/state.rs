@@ -7,13 +7,14 @@ use crate::change::{AddedRows, Append, Appended, Change};
 use crate::function::Function;
 use crate::object::{
     ADMIN, Consumer, Credential, HISTORY, HISTORY_SCHEMA, Object, Oid, PUBLIC, Relation, RelationKind, Schema, Space,
-    StreamSpec, User,
+    StreamSpec,
 };
 use crate::records::RecordsBuilder;
 use crate::shard::{Chunk, Shard};
 use crate::table::{DataFile, TableFiles, TailRows};
 use crate::table_spec::TableSpec;
 use crate::types::Column;
+use crate::user::User;
 use imbl::OrdMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;

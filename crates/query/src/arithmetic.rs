@@ -5,15 +5,14 @@
 //! have the name and the looks of what they stand for.
 
 use crate::fault::carried;
+use crate::plan_rewrite;
 use arrow::array::{ArrayRef, Datum};
 use arrow::compute::kernels::numeric;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use arrow::error::ArrowError;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, DataFusionError, Result};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs,
     ScalarUDF, ScalarUDFImpl, Signature, Volatility,
@@ -47,28 +46,8 @@ impl AnalyzerRule for CheckedArithmetic {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(checked_plan).data()
+        plan_rewrite::expressions(plan, |expr| function_of(expr).is_some(), checked_expr)
     }
-}
-
-fn checked_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    // Most plans compute nothing: they are looked at where they are, as an INSERT may hold very many expressions.
-    let mut found = false;
-    plan.apply_expressions(|expr| {
-        found |= expr.exists(|part| Ok(function_of(part).is_some()))?;
-        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-    })?;
-    if !found {
-        return Ok(Transformed::no(plan));
-    }
-    let schema = merge_schema(&plan.inputs());
-    let names = NamePreserver::new(&plan);
-    let checked = |expr: Expr| {
-        let name = names.save(&expr);
-        let checked = expr.transform_up(|part| checked_expr(part, &schema))?;
-        Ok(checked.update_data(|expr| name.restore(expr)))
-    };
-    plan.map_expressions(checked)?.map_data(LogicalPlan::recompute_schema)
 }
 
 fn checked_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {

@@ -50,6 +50,7 @@ mod pass;
 pub mod pg;
 mod pg_snapshot;
 mod pinned;
+mod plan_rewrite;
 mod planner;
 mod prepared;
 mod returning;

@@ -13,6 +13,7 @@ mod kinesis;
 mod logging;
 mod parts;
 mod serve;
+mod tls;
 
 use clap::Parser;
 use std::process::ExitCode;

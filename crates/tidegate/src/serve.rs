@@ -2,10 +2,7 @@
 
 use crate::kinesis::KinesisStreams;
 use crate::parts::{Parts, works};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::server::danger::ClientCertVerifier;
+use crate::tls;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -64,8 +61,8 @@ impl Server {
         let sql = bind("SQL", "sql_listen", &settings).await?;
         let http = bind("HTTP", "http_listen", &settings).await?;
         let cluster = bind("cluster", "cluster_listen", &settings).await?;
-        let tls = tls(&settings)?;
-        refuse_open_door(&settings, tls.is_some(), [sql.local_addr()?, http.local_addr()?])?;
+        let certified = tls::configured(&settings)?;
+        refuse_open_door(&settings, certified.is_some(), [sql.local_addr()?, http.local_addr()?])?;
         let (sql_port, http_port) = (sql.local_addr()?.port(), http.local_addr()?.port());
         let cluster_port = cluster.local_addr()?.port();
 
@@ -74,9 +71,9 @@ impl Server {
         tidegate_query::temporary::drop_left_over(&parts.catalog).await?;
         tidegate_query::history::open(&parts.engine).await?;
         let mut work = parts.spawn(&shutdown);
-        let offered = tls.map(|(config, own)| Tls::new(config, &own));
+        let offered = certified.map(|(config, own)| Tls::new(config, &own));
         if let Some(offered) = offered.clone().filter(|_| settings.get("tls_cert") != "auto") {
-            work.push(tokio::spawn(reload(settings.clone(), offered, shutdown.clone())));
+            work.push(tokio::spawn(tls::reload(settings.clone(), offered, shutdown.clone())));
         }
         let mut metrics = metrics(&parts);
         let endpoint = KinesisStreams { streams: parts.streams.clone(), engine: parts.engine.clone() };
@@ -162,68 +159,6 @@ fn refuse_open_door(settings: &Settings, tls: bool, addresses: [SocketAddr; 2]) 
     }
     let message = format!("{open} can be reached from other machines, and the server is not closed");
     Err(Error::new(Kind::InvalidAuthorization, message).hint(format!("Set {}.", missing.join("; "))))
-}
-
-/// What the SQL port offers, from the files that the settings name as they are now.
-fn tls(settings: &Settings) -> Result<Option<(Arc<rustls::ServerConfig>, CertificateDer<'static>)>> {
-    let (certificate, key) = match (settings.get("tls_cert").as_str(), settings.get("tls_key").as_str()) {
-        ("", _) => return Ok(None),
-        ("auto", _) => self_signed()?,
-        (certificate, key) => (read_pem(certificate)?, read_pem(key)?),
-    };
-    let broken = |e: &dyn std::fmt::Display| Error::new(Kind::InvalidParameter, format!("tls_cert or tls_key: {e}"));
-    let chain = certificates(&certificate).map_err(|e| broken(&e))?;
-    let own = chain.first().cloned().ok_or_else(|| broken(&"there is no certificate in it"))?;
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|e| broken(&e))?;
-    let config = match settings.get("tls_client_ca").as_str() {
-        "" => rustls::ServerConfig::builder().with_no_client_auth(),
-        path => rustls::ServerConfig::builder().with_client_cert_verifier(client_verifier(path)?),
-    };
-    config.with_single_cert(chain, key).map(|config| Some((Arc::new(config), own))).map_err(|e| broken(&e))
-}
-
-fn certificates(pem: &str) -> std::result::Result<Vec<CertificateDer<'static>>, rustls::pki_types::pem::Error> {
-    CertificateDer::pem_slice_iter(pem.as_bytes()).collect()
-}
-
-/// Clients may show a certificate, and then it must be of these.
-fn client_verifier(path: &str) -> Result<Arc<dyn ClientCertVerifier>> {
-    let broken = |e: &dyn std::fmt::Display| Error::new(Kind::InvalidParameter, format!("tls_client_ca: {e}"));
-    let mut roots = rustls::RootCertStore::empty();
-    for certificate in certificates(&read_pem(path)?).map_err(|e| broken(&e))? {
-        roots.add(certificate).map_err(|e| broken(&e))?;
-    }
-    let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).allow_unauthenticated().build();
-    verifier.map(|verifier| verifier as Arc<dyn ClientCertVerifier>).map_err(|e| broken(&e))
-}
-
-/// Reads the certificates anew at each SIGHUP, as Postgres does. Broken ones change nothing.
-async fn reload(settings: Settings, offered: Tls, shutdown: CancellationToken) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
-    loop {
-        tokio::select! {
-            Some(()) = hangup.recv() => {}
-            () = shutdown.cancelled() => return,
-        }
-        match tls(&settings) {
-            Ok(Some((config, own))) => {
-                offered.replace(config, &own);
-                tracing::info!("the certificate of the SQL port was read again");
-            }
-            Ok(None) => {}
-            Err(error) => tracing::error!(%error, "the certificate of the SQL port stays as it was"),
-        }
-    }
-}
-
-fn read_pem(path: &str) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|e| Error::from(e).context(path))
-}
-
-fn self_signed() -> Result<(String, String)> {
-    let names = ["localhost".to_string(), "127.0.0.1".to_string()];
-    let pair = rcgen::generate_simple_self_signed(names).map_err(Error::internal)?;
-    Ok((pair.cert.pem(), pair.signing_key.serialize_pem()))
 }
 
 /// Listens for SIGTERM and Ctrl-C from now on; the future ends with the first of them.

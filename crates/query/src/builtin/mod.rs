@@ -1,12 +1,13 @@
 //! Functions, casts and literals of Postgres and Redshift that the engine lacks or does otherwise.
 //!
 //! What can be said in SQL is a [`templates`] table; the rest are scalar functions over arrays, on every node alike:
-//! moments ([`moments`], [`made`]), parts of them ([`parts`], [`truncate`]), their texts ([`to_char`], [`from_text`]),
+//! moments ([`moments`], [`made`]), parts of them ([`field`], [`parts`], [`truncate`]), their texts ([`to_char`], [`from_text`]),
 //! numbers' texts ([`number`]), documents ([`documents`]). [`literals`] gives types of moments their microseconds.
 //!
 //! Specified by `tests/slt/door/functions.slt`, whose expectations are those of Postgres 15, or Redshift's documents.
 
 mod documents;
+mod field;
 mod from_text;
 mod literals;
 mod made;

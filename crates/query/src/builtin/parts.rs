@@ -3,6 +3,7 @@
 //! EXTRACT gives whole fields as integers and those with a fraction as exact numbers, DATE_PART all as `double
 //! precision`. Weeks, years of weeks and centuries are counted as ISO 8601 and Postgres count them: no year 0.
 
+use super::field::Field;
 use super::scalar::{clock, in_zone, zone_of};
 use crate::datetime::INTERVAL;
 use crate::fault::carried;
@@ -33,77 +34,6 @@ const JULIAN_OF_EPOCH: i64 = 2_440_588;
 pub fn functions() -> [Arc<ScalarUDF>; 2] {
     [true, false]
         .map(|exact| Arc::new(ScalarUDF::from(Part { exact, signature: Signature::any(2, Volatility::Stable) })))
-}
-
-/// A field, and how many digits behind the point it has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Field {
-    Microseconds,
-    Milliseconds,
-    Second,
-    Minute,
-    Hour,
-    Day,
-    Month,
-    Quarter,
-    Week,
-    Year,
-    Decade,
-    Century,
-    Millennium,
-    IsoYear,
-    Dow,
-    IsoDow,
-    Doy,
-    Julian,
-    Epoch,
-    Zone,
-    ZoneHour,
-    ZoneMinute,
-}
-
-impl Field {
-    fn of(word: &str) -> Option<Field> {
-        Some(match word.trim().to_ascii_lowercase().as_str() {
-            "microsecond" | "microseconds" | "us" | "usec" | "usecs" | "useconds" => Field::Microseconds,
-            "millisecond" | "milliseconds" | "ms" | "msec" | "msecs" => Field::Milliseconds,
-            "second" | "seconds" | "s" | "sec" | "secs" => Field::Second,
-            "minute" | "minutes" | "m" | "min" | "mins" => Field::Minute,
-            "hour" | "hours" | "h" | "hr" | "hrs" => Field::Hour,
-            "day" | "days" | "d" => Field::Day,
-            "month" | "months" | "mon" | "mons" => Field::Month,
-            "quarter" | "quarters" | "qtr" | "qtrs" => Field::Quarter,
-            "week" | "weeks" | "w" => Field::Week,
-            "year" | "years" | "y" | "yr" | "yrs" => Field::Year,
-            "decade" | "decades" | "dec" | "decs" => Field::Decade,
-            "century" | "centuries" | "c" | "cent" | "cents" => Field::Century,
-            "millennium" | "millennia" | "mil" | "mils" => Field::Millennium,
-            "isoyear" => Field::IsoYear,
-            "dow" | "dayofweek" | "dw" | "weekday" => Field::Dow,
-            "isodow" => Field::IsoDow,
-            "doy" | "dayofyear" | "dy" | "yearday" => Field::Doy,
-            "julian" => Field::Julian,
-            "epoch" => Field::Epoch,
-            "timezone" => Field::Zone,
-            "timezone_hour" | "timezone_h" => Field::ZoneHour,
-            "timezone_minute" | "timezone_m" => Field::ZoneMinute,
-            _ => return None,
-        })
-    }
-
-    /// Digits behind the point; None: it is whole.
-    fn scale(self) -> Option<i8> {
-        match self {
-            Field::Second | Field::Epoch | Field::Julian => Some(6),
-            Field::Milliseconds => Some(3),
-            _ => None,
-        }
-    }
-}
-
-/// Whether a word names a field.
-pub fn is_field(word: &str) -> bool {
-    Field::of(word).is_some()
 }
 
 /// One of the functions.

@@ -191,7 +191,7 @@ fn aggregate(name: &str, function: &ast::Function) -> Option<Expr> {
 fn quote_unit(argument: Option<&mut FunctionArg>, units_only: bool) {
     if let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))) = argument
         && let Expr::Identifier(Ident { value, quote_style: None, .. }) = expr
-        && (units_only || super::parts::is_field(value))
+        && (units_only || super::field::Field::of(value).is_some())
     {
         *expr = crate::pg::build::text(&value.to_lowercase());
     }

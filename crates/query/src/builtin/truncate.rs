@@ -1,5 +1,6 @@
 //! DATE_TRUNC: moments and intervals without what is smaller than a field (Postgres: section 9.9.2).
 
+use super::field::Field;
 use super::scalar::{Call, MOMENT, Scalar, clock, from_zone, in_zone, is_zoned, zone_of, zoned};
 use crate::datetime::{self, INTERVAL};
 use crate::fault::carried;
@@ -42,28 +43,26 @@ enum Unit {
 }
 
 fn unit(word: &str, type_name: &str) -> Result<Unit> {
-    Ok(match word.trim().to_ascii_lowercase().as_str() {
-        "microsecond" | "microseconds" | "us" | "usec" | "usecs" => Unit::Micros(1),
-        "millisecond" | "milliseconds" | "ms" | "msec" | "msecs" => Unit::Micros(1000),
-        "second" | "seconds" | "s" | "sec" | "secs" => Unit::Micros(SECOND_US),
-        "minute" | "minutes" | "m" | "min" | "mins" => Unit::Micros(60 * SECOND_US),
-        "hour" | "hours" | "h" | "hr" | "hrs" => Unit::Micros(3600 * SECOND_US),
-        "day" | "days" | "d" => Unit::Micros(DAY_US),
-        "week" | "weeks" | "w" if type_name != "interval" => Unit::Week,
-        "month" | "months" | "mon" | "mons" => Unit::Months(1),
-        "quarter" | "quarters" | "qtr" | "qtrs" => Unit::Months(3),
-        "year" | "years" | "y" | "yr" | "yrs" => Unit::Years(1, false),
-        "decade" | "decades" | "dec" | "decs" => Unit::Years(10, false),
-        "century" | "centuries" | "c" | "cent" | "cents" => Unit::Years(100, true),
-        "millennium" | "millennia" | "mil" | "mils" => Unit::Years(1000, true),
-        "week" | "weeks" | "w" | "dow" | "doy" | "isodow" | "isoyear" | "epoch" | "julian" | "timezone" => {
-            let message = format!("unit \"{}\" not supported for type {type_name}", word.to_lowercase());
-            return Err(carried(Error::new(Kind::Unsupported, message)));
-        }
-        other => {
-            let message = format!("unit \"{other}\" not recognized for type {type_name}");
-            return Err(carried(Error::new(Kind::InvalidParameter, message)));
-        }
+    let told = |kind, what: &str| {
+        let message = format!("unit \"{}\" not {what} for type {type_name}", word.to_lowercase());
+        carried(Error::new(kind, message))
+    };
+    let field = Field::of(word).ok_or_else(|| told(Kind::InvalidParameter, "recognized"))?;
+    Ok(match field {
+        Field::Microseconds => Unit::Micros(1),
+        Field::Milliseconds => Unit::Micros(1000),
+        Field::Second => Unit::Micros(SECOND_US),
+        Field::Minute => Unit::Micros(60 * SECOND_US),
+        Field::Hour => Unit::Micros(3600 * SECOND_US),
+        Field::Day => Unit::Micros(DAY_US),
+        Field::Week if type_name != "interval" => Unit::Week,
+        Field::Month => Unit::Months(1),
+        Field::Quarter => Unit::Months(3),
+        Field::Year => Unit::Years(1, false),
+        Field::Decade => Unit::Years(10, false),
+        Field::Century => Unit::Years(100, true),
+        Field::Millennium => Unit::Years(1000, true),
+        _ => return Err(told(Kind::Unsupported, "supported")),
     })
 }
 

@@ -3,17 +3,16 @@
 
 use super::{Reading, date, interval, time, timestamp, timestamptz, timetz};
 use crate::fault::carried;
+use crate::plan_rewrite;
 use arrow::array::{
     ArrayRef, AsArray, Date32Array, IntervalMonthDayNanoArray, StringArray, Time64MicrosecondArray,
     TimestampMicrosecondArray,
 };
 use arrow::datatypes::{DataType, IntervalMonthDayNano, IntervalUnit, TimeUnit};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion::functions::datetime::{current_date, now};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     Cast, ColumnarValue, Expr, ExprSchemable, LogicalPlan, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
     TypeSignature, Volatility, lit,
@@ -133,28 +132,8 @@ impl AnalyzerRule for TextCasts {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(read_plan).data()
+        plan_rewrite::expressions(plan, |expr| target_of(expr).is_some(), read_expr)
     }
-}
-
-fn read_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    // Most plans cast nothing: they are looked at where they are.
-    let mut found = false;
-    plan.apply_expressions(|expr| {
-        found |= expr.exists(|part| Ok(target_of(part).is_some()))?;
-        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-    })?;
-    if !found {
-        return Ok(Transformed::no(plan));
-    }
-    let schema = merge_schema(&plan.inputs());
-    let names = NamePreserver::new(&plan);
-    let read = |expr: Expr| {
-        let name = names.save(&expr);
-        let read = expr.transform_up(|part| read_expr(part, &schema))?;
-        Ok(read.update_data(|expr| name.restore(expr)))
-    };
-    plan.map_expressions(read)?.map_data(LogicalPlan::recompute_schema)
 }
 
 fn target_of(expr: &Expr) -> Option<Target> {

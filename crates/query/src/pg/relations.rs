@@ -14,7 +14,7 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use datafusion::error::Result;
 use std::sync::LazyLock;
-use tidegate_catalog::{AccessItem, DATABASE_OID, EVERYBODY, MadeKind, Rights, User};
+use tidegate_catalog::{DATABASE_OID, EVERYBODY, User};
 
 /// The language of functions in SQL.
 const SQL_LANGUAGE_OID: u32 = 14;
@@ -417,7 +417,7 @@ fn default_lists(snapshot: &PgSnapshot, rows: &mut Rows) {
         for said in &user.defaults {
             let items = match said.schema {
                 Some(_) => said.granted.clone(),
-                None => said.applied(built_in(user.oid, said.on)),
+                None => said.applied(said.on.built_in(user.oid)),
             };
             rows.push([
                 ("oid", user.oid.into()),
@@ -428,12 +428,6 @@ fn default_lists(snapshot: &PgSnapshot, rows: &mut Rows) {
             ]);
         }
     }
-}
-
-fn built_in(owner: u32, on: MadeKind) -> Vec<AccessItem> {
-    let item = |grantee, rights| AccessItem { grantee, grantor: owner, column: None, rights, grantable: Rights::NONE };
-    let everybody = (on == MadeKind::Functions).then(|| item(EVERYBODY, Rights::EXECUTE));
-    [item(owner, on.all())].into_iter().chain(everybody).collect()
 }
 
 /// Roles that nobody logs in as.
