@@ -1,4 +1,4 @@
-//! Real clients against a real server: psql, psycopg, asyncpg, pg8000, SQLAlchemy, pgJDBC, psqlODBC,
+//! Real clients against a real server: psql, psycopg, asyncpg, pg8000, SQLAlchemy, pgJDBC, psqlODBC, pgx,
 //! node-postgres, pandas, redshift_connector, dbt, boto3, deltalake,
 //! the TPC-H and TPC-DS queries against DuckDB, and the server in a container.
 //!
@@ -55,6 +55,17 @@ pub fn script(path: &str) -> Command {
 #[test]
 fn psql() {
     run("psql", script("drivers/psql.sh"), &Server::start());
+}
+
+/// Each backslash command that sends queries, against what Postgres 15 answers to it.
+#[test]
+fn psql_meta() {
+    run("psql_meta", script("drivers/psql_meta.sh"), &Server::start());
+}
+
+#[test]
+fn pgx() {
+    run("pgx", script("drivers/pgx.sh"), &Server::start());
 }
 
 #[test]
