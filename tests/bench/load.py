@@ -16,6 +16,7 @@ import tempfile
 import time
 
 import tpch
+from postgres import Postgres
 
 RUNS = 3
 TABLE = """(l_orderkey bigint, l_partkey bigint, l_suppkey bigint, l_linenumber integer, l_quantity decimal(15,2),
@@ -23,7 +24,6 @@ TABLE = """(l_orderkey bigint, l_partkey bigint, l_suppkey bigint, l_linenumber 
     l_shipdate date, l_commitdate date, l_receiptdate date, l_shipinstruct varchar(25), l_shipmode varchar(10), l_comment varchar(44))"""
 ROWS = 6_001_215
 FORMATS = ("csv", "json", "parquet")
-POSTGRES_PORT = 54_329
 START_SECONDS_MAX = 60
 
 
@@ -100,31 +100,6 @@ def by_duckdb(setup, prepare, work):
     return found
 
 
-class Postgres:
-    """A server on a throw-away directory, with the settings it comes with."""
-
-    def __init__(self):
-        binaries = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
-        if not binaries:
-            raise RuntimeError("Postgres is not installed: tests/run --bench does it")
-        self.bin = binaries[-1]
-        self.folder = tempfile.mkdtemp(prefix="tidegate-bench-postgres-")
-        # It refuses to run as root.
-        self.as_user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
-        if self.as_user:
-            subprocess.run(["chown", "postgres", self.folder], check=True)
-        self.data = f"{self.folder}/data"
-        self.run("initdb", "-D", self.data, "-A", "trust", "-U", "admin")
-        self.run("pg_ctl", "-D", self.data, "-w", "-o", f"-p {POSTGRES_PORT} -c listen_addresses=127.0.0.1 -k {self.folder}", "-l", f"{self.folder}/log", "start")
-
-    def run(self, program, *arguments):
-        subprocess.run([*self.as_user, f"{self.bin}/{program}", *arguments], check=True, stdout=subprocess.DEVNULL)
-
-    def stop(self):
-        self.run("pg_ctl", "-D", self.data, "-m", "immediate", "stop")
-        subprocess.run(["rm", "-rf", self.folder], check=True)
-
-
 def by_postgres(csv):
     """COPY of CSV: all that it reads of the three."""
     import psycopg
@@ -132,7 +107,7 @@ def by_postgres(csv):
     try:
         # A copy that its user may read.
         own = shutil.copy(csv, postgres.folder)
-        with psycopg.connect(f"host=127.0.0.1 port={POSTGRES_PORT} user=admin dbname=postgres", autocommit=True) as conn:
+        with psycopg.connect(f"host=127.0.0.1 port={postgres.port} user=admin dbname=dev", autocommit=True) as conn:
             conn.execute(f"CREATE TABLE lineitem {TABLE}")
             with Peak(conn.info.backend_pid) as peak:
                 seconds = runs(lambda: conn.execute("TRUNCATE lineitem"), lambda: conn.execute(f"COPY lineitem FROM '{own}' (FORMAT csv)"))

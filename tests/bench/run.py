@@ -1,6 +1,6 @@
 """Measures a release server beside what a user would pick instead, in one run, and prints Markdown tables.
 
-    tests/run --bench          or    tests/bench/run.py --server target/release/tidegate [--only tpch,tpch10,load,small,ingest,wire,windows]
+    tests/run --bench          or    tests/bench/run.py --server target/release/tidegate [--only tpch,tpch10,load,small,ingest,door,crowd,windows]
 
 Every figure is the median of its runs; peers run one after the other, on the same files.
 """
@@ -29,7 +29,6 @@ PUT_THREADS = 2
 PUT_BATCH_RECORDS = 500
 INGEST_SECONDS = 8
 COPY_RECORDS = 200_000
-WIRE_ROWS = 5_000_000
 START_SECONDS_MAX = 60
 
 
@@ -41,7 +40,7 @@ class Server:
         data = pathlib.Path(self.folder.name) / "data"
         self.log = open(pathlib.Path(self.folder.name) / "log", "wb")
         command = [binary, "serve", "--data", data, "--sql-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
-                   "--cluster-listen", "127.0.0.1:0"]
+                   "--cluster-listen", "127.0.0.1:0", "--set", "max_connections=6000"]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
         for _ in range(START_SECONDS_MAX * 20):
             if (data / "ports.json").exists():
@@ -197,26 +196,19 @@ def bench_ingest(conn, server):
     table(f"Into a durable stream, records of {RECORD_BYTES} bytes, median of {RUNS}", ("by", "how", "records a second", "MB a second"), shown)
 
 
-def psycopg_rows(conn, binary):
-    count = sum(1 for _ in conn.cursor(binary=binary).stream("SELECT n, t FROM wide", size=10_000))
-    assert count == WIRE_ROWS, count
+def bench_door(conn, server):
+    import door
+    (ours, clients), (theirs, their_clients) = door.rows(conn, server)
+    table(f"Rows out over the wire, {door.ROWS:,} rows of five columns, each server on one core, median of {RUNS}", door.READER_HEAD,
+          list(door.reader_table(ours, theirs)))
+    table("… to clients on the other core, one run", door.CLIENT_HEAD, list(door.client_table(clients, their_clients)))
 
 
-def psql_rows(server, command):
-    connection = f"host=127.0.0.1 port={server.sql} user=admin dbname=dev"
-    subprocess.run(["psql", "-X", "-q", "-A", "-t", connection, "-c", command], check=True, stdout=subprocess.DEVNULL)
-
-
-def bench_wire(conn, server):
-    conn.execute(f"CREATE TABLE wide AS SELECT n, 'row number ' || n AS t FROM generate_series(1, {WIRE_ROWS}) AS g(n)")
-    ways = [
-        ("psycopg, text", lambda: psycopg_rows(conn, False)),
-        ("psycopg, binary", lambda: psycopg_rows(conn, True)),
-        ("psql, COPY … TO STDOUT", lambda: psql_rows(server, "COPY (SELECT n, t FROM wide) TO STDOUT")),
-        ("psql > /dev/null", lambda: psql_rows(server, "SELECT n, t FROM wide")),
-    ]
-    rows = [(name, f"{WIRE_ROWS / median(work):,.0f}") for name, work in ways]
-    table(f"Rows a second out over the wire, {WIRE_ROWS:,} rows of a bigint and a text, median of {RUNS}", ("client", "rows a second"), rows)
+def bench_crowd(conn, server):
+    import crowd
+    (before, after, seconds), lines = crowd.rows(conn, server)
+    print(f"\n{crowd.IDLE:,} idle connections: {before:.0f} MiB before, {after:.0f} MiB with them, opened in {seconds:.1f} s")
+    table("A client beside busy ones", crowd.HEAD, lines)
 
 
 def bench_windows(conn, _server):
@@ -238,7 +230,7 @@ def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--server", required=True)
     arguments.add_argument("--cache")
-    arguments.add_argument("--only", default="tpch,load,ingest,wire,windows")
+    arguments.add_argument("--only", default="tpch,load,ingest,door,crowd,windows")
     chosen = arguments.parse_args()
     if chosen.cache:
         os.environ["TIDEGATE_TEST_CACHE"] = chosen.cache
@@ -250,7 +242,7 @@ def main():
         print(f"{os.cpu_count()} cores, {memory} GiB, load {os.getloadavg()[0]:.1f}, {platform.system()} {platform.release()}")
         parts = {
             "tpch": bench_tpch, "tpch10": bench_tpch10, "load": bench_load, "small": bench_small, "ingest": bench_ingest,
-            "wire": bench_wire, "windows": bench_windows,
+            "door": bench_door, "crowd": bench_crowd, "windows": bench_windows,
         }
         for name in chosen.only.split(","):
             with psycopg.connect(f"host=127.0.0.1 port={server.sql} user=admin dbname=dev", autocommit=True) as conn:
