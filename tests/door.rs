@@ -57,6 +57,26 @@ fn errors_carry_their_state_and_the_session_goes_on() {
 }
 
 #[test]
+fn names_that_are_nearly_right_are_guessed() {
+    let server = Server::start();
+    let (runtime, client) = connect(&server);
+    runtime.block_on(client.batch_execute("CREATE TABLE departures (carrier text, delay int)")).unwrap();
+    let cases = [
+        ("SELECT * FROM departuers", Some("Perhaps you meant \"departures\".")),
+        ("SELECT dely FROM departures", Some("Perhaps you meant to reference the column \"delay\".")),
+        ("SELECT substrng('x', 1)", Some("Perhaps you meant substring.")),
+        ("SHOW statement_timeuot", Some("Perhaps you meant \"statement_timeout\". SHOW ALL lists them.")),
+        ("SELECT * FROM unlike_all", None),
+    ];
+    for (sql, hint) in cases {
+        let error = runtime.block_on(client.simple_query(sql)).unwrap_err();
+        assert_eq!(error.as_db_error().and_then(|error| error.hint()), hint, "{sql}: {error}");
+    }
+    let error = runtime.block_on(client.prepare("SELECT dely FROM departures")).unwrap_err();
+    assert!(error.as_db_error().is_some_and(|error| error.hint().is_some()), "{error}");
+}
+
+#[test]
 fn a_failed_block_takes_only_its_end() {
     let server = Server::start();
     let (runtime, client) = connect(&server);

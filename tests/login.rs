@@ -202,3 +202,42 @@ fn certificates_vouch_for_the_server_and_for_clients() {
 fn hangup(server: &Server) {
     assert!(Command::new("kill").args(["-HUP", &server.pid().to_string()]).status().unwrap().success());
 }
+
+#[test]
+fn the_audit_tells_who_did_what_and_no_secret() {
+    let server = Server::start_with(&["log_statement=mod", "log_connections=on"]);
+    harness::block_on(async {
+        let client = server.connect().await;
+        client.batch_execute("CREATE USER ann PASSWORD 'Ann4567-unheard'; CREATE TABLE t (a int)").await.unwrap();
+        client.execute("INSERT INTO t VALUES ($1)", &[&4711]).await.unwrap();
+        client.query("SELECT a AS \"not told\" FROM t", &[]).await.unwrap();
+        client.batch_execute("SET ROLE ann").await.unwrap();
+        assert!(client.batch_execute("DROP TABLE t").await.is_err());
+        let seen = server.connect().await;
+        client.batch_execute("RESET ROLE; CREATE USER bob PASSWORD 'Bob4567-unheard'").await.unwrap();
+        let shown = seen.query("SELECT query FROM pg_stat_activity", &[]).await.unwrap();
+        let shown: Vec<String> = shown.iter().map(|row| row.get(0)).collect();
+        assert!(shown.iter().any(|text| text.contains("PASSWORD '***'")), "{shown:?}");
+    });
+    let log = fs::read_to_string(server.log()).unwrap();
+    let told: Vec<serde_json::Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let told: Vec<&serde_json::Value> = told.iter().filter(|line| line["target"] == "tidegate::audit").collect();
+    let statements: Vec<(&str, &str, &str)> = told
+        .iter()
+        .filter_map(|line| line.get("fields"))
+        .filter_map(|fields| Some((fields["role"].as_str()?, fields["state"].as_str()?, fields["statement"].as_str()?)))
+        .collect();
+    assert_eq!(
+        statements,
+        [
+            ("admin", "00000", "CREATE USER ann PASSWORD '***'"),
+            ("admin", "00000", "CREATE TABLE t (a int)"),
+            ("admin", "00000", "INSERT INTO t VALUES ($1)"),
+            ("ann", "42501", "DROP TABLE t"),
+            ("admin", "00000", "CREATE USER bob PASSWORD '***'"),
+        ]
+    );
+    let logins = told.iter().filter(|line| line["fields"]["message"] == "login");
+    assert!(logins.clone().count() >= 2 && logins.clone().all(|line| line["fields"]["user"] == "admin"));
+    assert!(!log.contains("unheard"), "a secret stands in the log");
+}

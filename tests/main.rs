@@ -12,11 +12,13 @@
 )]
 
 mod atomic;
+mod attack;
 mod batch;
 mod cluster;
 mod containers;
 mod continuous;
 mod copy;
+mod crowd;
 mod demo;
 mod door;
 mod drivers;

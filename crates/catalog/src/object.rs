@@ -8,6 +8,7 @@ use crate::batch::{ComputeEnvironment, Job, JobDefinition, JobQueue};
 use crate::continuous::ContinuousQuery;
 use crate::copy_job::{CopiedObject, CopyJob};
 use crate::function::Function;
+use crate::policy::{Policy, RowSecurity};
 use crate::table_spec::TableSpec;
 use crate::types::Column;
 use crate::user::User;
@@ -66,6 +67,8 @@ pub enum Object {
     UnloadAttempt(UnloadAttempt),
     /// Who may do what with an object.
     AccessList(AccessList),
+    /// Which rows of a relation are whose.
+    Policy(Policy),
 }
 
 /// Who owns what was made before there were owners.
@@ -120,6 +123,9 @@ pub struct Relation {
     pub comment: Option<String>,
     /// When it was made, in milliseconds of the Unix epoch.
     pub created_ms: i64,
+    /// Whether its policies count.
+    #[serde(default, skip_serializing_if = "RowSecurity::is_none")]
+    pub row_security: RowSecurity,
     /// What sort of relation, with its own facts.
     pub kind: RelationKind,
 }
@@ -458,6 +464,8 @@ pub enum Space {
     UnloadAttempt,
     /// The one list of an object.
     AccessList(Oid),
+    /// The policies of a relation.
+    Policy(Oid),
 }
 
 macro_rules! each_object {
@@ -480,6 +488,7 @@ macro_rules! each_object {
             Object::CopiedObject($o) => $body,
             Object::UnloadAttempt($o) => $body,
             Object::AccessList($o) => $body,
+            Object::Policy($o) => $body,
         }
     };
 }
@@ -520,6 +529,7 @@ impl Object {
             Object::CopiedObject(o) => Space::CopiedObject(o.job),
             Object::UnloadAttempt(_) => Space::UnloadAttempt,
             Object::AccessList(o) => Space::AccessList(o.object),
+            Object::Policy(o) => Space::Policy(o.relation),
         }
     }
 
@@ -543,6 +553,7 @@ impl Object {
             Object::CopiedObject(_) => "loaded object",
             Object::UnloadAttempt(_) => "unload",
             Object::AccessList(_) => "access list",
+            Object::Policy(_) => "policy",
         }
     }
 }

@@ -115,6 +115,7 @@ mod tests {
             owner: ADMIN,
             comment: None,
             created_ms: 0,
+            row_security: crate::policy::RowSecurity::default(),
             kind: RelationKind::Table(TableSpec::new("file:///t", "")),
         };
         Change::Put(Arc::new(Object::Relation(relation)))

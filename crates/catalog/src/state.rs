@@ -79,6 +79,7 @@ impl State {
             name: "admin".into(),
             revision: 1,
             superuser: true,
+            bypasses_policies: true,
             login: true,
             password: None,
             valid_until_us: None,
@@ -461,9 +462,9 @@ impl State {
         }
     }
 
-    /// What goes with an object: its access list, the readers of a stream, what a COPY job has loaded.
+    /// What goes with an object: its access list and policies, the readers of a stream, what a COPY job has loaded.
     pub(crate) fn owned_by(&self, oid: Oid) -> impl Iterator<Item = &Arc<Object>> {
-        let spaces = [Space::AccessList(oid), Space::Consumer(oid), Space::CopiedObject(oid)];
+        let spaces = [Space::AccessList(oid), Space::Policy(oid), Space::Consumer(oid), Space::CopiedObject(oid)];
         let of = move |space: Space| {
             let named = self.names.range((space.clone(), String::new())..);
             named.take_while(move |((found, _), _)| *found == space).map(|(_, oid)| *oid)
@@ -516,6 +517,7 @@ mod tests {
             owner: ADMIN,
             comment: None,
             created_ms: 0,
+            row_security: crate::policy::RowSecurity::default(),
             kind,
         };
         Change::Put(Arc::new(Object::Relation(relation)))

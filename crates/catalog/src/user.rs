@@ -17,6 +17,9 @@ pub struct User {
     pub revision: u64,
     /// May do everything.
     pub superuser: bool,
+    /// BYPASSRLS: sees and makes all rows, whatever policies say.
+    #[serde(default, skip_serializing_if = "no")]
+    pub bypasses_policies: bool,
     /// May log in; a role without it is for others to be members of.
     #[serde(default = "yes")]
     pub login: bool,
@@ -46,6 +49,7 @@ impl User {
             name: name.into(),
             revision: 1,
             superuser: false,
+            bypasses_policies: false,
             login: true,
             password: None,
             valid_until_us: None,
@@ -60,6 +64,12 @@ impl fmt::Debug for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("User").field("name", &self.name).field("superuser", &self.superuser).finish_non_exhaustive()
     }
+}
+
+/// Left out of frames.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn no(value: &bool) -> bool {
+    !value
 }
 
 /// Users of frames that do not tell could all log in.

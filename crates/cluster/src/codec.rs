@@ -16,12 +16,13 @@ use datafusion_proto::protobuf::FileScanExecConf;
 use prost::Message;
 use std::collections::HashSet;
 use std::sync::Arc;
+use tidegate_query::RowBarrierExec;
 use tidegate_query::formats::SourceSpec;
 
 /// One of our own nodes.
 #[derive(Clone, PartialEq, Message)]
 struct Node {
-    #[prost(oneof = "Kind", tags = "1, 2")]
+    #[prost(oneof = "Kind", tags = "1, 2, 3")]
     kind: Option<Kind>,
 }
 
@@ -31,6 +32,9 @@ enum Kind {
     Leaf(Described),
     #[prost(message, tag = "2")]
     Files(Box<Files>),
+    /// Above the rows that policies let through.
+    #[prost(message, tag = "3")]
+    Barrier(()),
 }
 
 /// A scan of files.
@@ -71,6 +75,8 @@ impl PhysicalExtensionCodec for Codec {
     ) -> EngineResult<()> {
         let kind = if let Some(leaf) = plan.downcast_ref::<LeaderScanExec>() {
             Kind::Leaf(leaf.describe()?)
+        } else if plan.is::<RowBarrierExec>() {
+            Kind::Barrier(())
         } else if let Some((config, source)) = files_of(&plan) {
             let source = serde_json::to_vec(&source).map_err(external)?;
             Kind::Files(Box::new(Files { config: Some(serialize_file_scan_config(config, self, converter)?), source }))
@@ -83,12 +89,16 @@ impl PhysicalExtensionCodec for Codec {
     fn try_decode(
         &self,
         bytes: &[u8],
-        _: &[Arc<dyn ExecutionPlan>],
+        inputs: &[Arc<dyn ExecutionPlan>],
         context: &TaskContext,
         converter: &dyn PhysicalProtoConverterExtension,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
         match Node::decode(bytes).map_err(external)?.kind {
             Some(Kind::Leaf(described)) => Ok(Arc::new(LeaderScanExec::of(&described)?)),
+            Some(Kind::Barrier(())) => match inputs {
+                [input] => Ok(Arc::new(RowBarrierExec::above(Arc::clone(input)))),
+                _ => not_impl_err!("a barrier stands above one plan"),
+            },
             Some(Kind::Files(files)) => {
                 let Files { config, source } = *files;
                 let config = config.unwrap_or_default();

@@ -17,13 +17,13 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_catalog::{
-    Catalog, Change, ContinuousQuery, Guarded, Oid, Relation, Rights, Rounds, State, Turn, Turns, Window,
+    Catalog, Change, ContinuousQuery, Guarded, Oid, PolicyCommand, Relation, Rights, Rounds, State, Turn, Turns, Window,
 };
 use tidegate_core::{Error, Kind, Result, Settings};
 use tidegate_parser::ast;
 use tidegate_query::conform::{Source, conform};
 use tidegate_query::datetime::Reading;
-use tidegate_query::{Engine, Need, Planner, Scope, StandIn, TableSink, from_datafusion, insert};
+use tidegate_query::{Engine, Need, Planner, RowCheck, Scope, StandIn, TableSink, checked, from_datafusion, insert};
 use tidegate_storage::fault;
 use tidegate_stream::backlog::{self, Range};
 use tidegate_stream::find_stream;
@@ -396,12 +396,18 @@ impl Continuous {
             columns => columns.to_vec(),
         };
         let sources: Vec<Source> = insert::sources(scope, &target, &columns).await?;
+        let check = match query.spec.view {
+            true => None,
+            false => RowCheck::of(scope, &target, PolicyCommand::Insert, false)?,
+        };
         let mut sink = sink(&self.0.engine, &scope.state, &target)?;
         let mut count = 0;
         let written: Result<()> = async {
             while let Some(batch) = rows.try_next().await.map_err(from_datafusion)? {
                 count += batch.num_rows() as u64;
-                sink.write(conform(&batch, &target, &sources, &Reading::utc()?)?).await?;
+                let batch = conform(&batch, &target, &sources, &Reading::utc()?)?;
+                checked(check.as_ref(), &batch).await?;
+                sink.write(batch).await?;
             }
             Ok(())
         }

@@ -38,6 +38,12 @@ pub enum Kind {
     DuplicateColumn,
     /// 42622: a name has more bytes than names may have.
     NameTooLong,
+    /// 22004: NULL where none may be.
+    NullNotAllowed,
+    /// 2202E: an array has no such place, or another number of items.
+    ArraySubscript,
+    /// 22P05: a letter that a text cannot hold.
+    UntranslatableCharacter,
     /// 42611: a column's definition contradicts itself.
     InvalidColumnDefinition,
     /// 428C9: a value is given to a column whose values are generated.
@@ -46,6 +52,8 @@ pub enum Kind {
     WrongObjectType,
     /// 42P16: a table, stream or delivery definition makes no sense.
     InvalidDefinition,
+    /// 42P17: an object's definition contradicts itself.
+    InvalidObjectDefinition,
     /// 42804: types do not go together.
     DatatypeMismatch,
     /// 2BP01: others depend on the object.
@@ -158,10 +166,14 @@ impl Kind {
             Kind::DuplicateSchema => "42P06",
             Kind::DuplicateColumn => "42701",
             Kind::NameTooLong => "42622",
+            Kind::NullNotAllowed => "22004",
+            Kind::ArraySubscript => "2202E",
+            Kind::UntranslatableCharacter => "22P05",
             Kind::InvalidColumnDefinition => "42611",
             Kind::GeneratedAlways => "428C9",
             Kind::WrongObjectType => "42809",
             Kind::InvalidDefinition => "42P16",
+            Kind::InvalidObjectDefinition => "42P17",
             Kind::DatatypeMismatch => "42804",
             Kind::DependentObjects => "2BP01",
             Kind::InvalidText => "22P02",

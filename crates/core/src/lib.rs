@@ -6,10 +6,12 @@
 
 mod clock;
 mod error;
+mod near;
 mod rng;
 mod settings;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Error, Kind, Result};
+pub use near::nearest;
 pub use rng::Rng;
 pub use settings::{SETTINGS, Scope, Setting, Settings, Shape, find as setting_find, millis, shown_setting};

@@ -3,7 +3,7 @@
 //! A value comes from `--set name=value`, else `TIDEGATE_NAME` in the environment, else a line of `--config FILE`, else the
 //! default. Sessions keep their own overrides of those whose [`Scope`] allows it.
 
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Result, nearest};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -106,6 +106,20 @@ pub const SETTINGS: &[Setting] = &[
         Scope::Start,
         Shape::OneOf(&["auto", "human", "json"]),
         "Log lines for people or for machines; auto asks the terminal.",
+    ),
+    setting(
+        "log_connections",
+        "off",
+        Scope::System,
+        Shape::Switch,
+        "Whether the log tells who logs in, and who is refused.",
+    ),
+    setting(
+        "log_statement",
+        "none",
+        Scope::System,
+        Shape::OneOf(&["none", "ddl", "mod", "all"]),
+        "Which statements the log tells, with who asked and how they ended; secrets are blotted out.",
     ),
     setting(
         "login_failures_max",
@@ -393,6 +407,13 @@ pub const SETTINGS: &[Setting] = &[
         "Memory that one query may hold on the leader before it goes to disk; 0 is half of memory_limit.",
     ),
     setting(
+        "row_security",
+        "on",
+        Scope::Session,
+        Shape::Switch,
+        "Whether policies count; off: a query that they would touch is refused.",
+    ),
+    setting(
         "search_path",
         "\"$user\", public",
         Scope::Session,
@@ -455,8 +476,11 @@ impl fmt::Debug for Settings {
 pub fn find(name: &str) -> Result<&'static Setting> {
     let lower = name.to_ascii_lowercase();
     SETTINGS.iter().find(|s| s.name == lower).ok_or_else(|| {
-        Error::new(Kind::UndefinedObject, format!("unrecognized configuration parameter \"{name}\""))
-            .hint("SHOW ALL lists them.")
+        let error = Error::new(Kind::UndefinedObject, format!("unrecognized configuration parameter \"{name}\""));
+        match nearest(&lower, SETTINGS.iter().map(|setting| setting.name)) {
+            Some(near) => error.hint(format!("Perhaps you meant \"{near}\". SHOW ALL lists them.")),
+            None => error.hint("SHOW ALL lists them."),
+        }
     })
 }
 

@@ -6,12 +6,12 @@ use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
 use futures::TryStreamExt;
 use std::sync::Arc;
-use tidegate_catalog::{Change, Delivery, Guarded, Oid, Relation, Rights, State};
+use tidegate_catalog::{Change, Delivery, Guarded, Oid, PolicyCommand, Relation, Rights, State};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_query::conform::{Source, conform};
 use tidegate_query::datetime::Reading;
 use tidegate_query::insert::{column_index, sources};
-use tidegate_query::{Engine, Need, Scope, TableSink, from_datafusion, sink_of};
+use tidegate_query::{Engine, Need, RowCheck, Scope, TableSink, checked, from_datafusion, sink_of};
 use tidegate_stream::backlog::Range;
 
 /// For each column of the table, where its values come from: the query's column of that name, or its default. 42703 for
@@ -50,6 +50,7 @@ pub async fn write(
     let table = state.relation(table).ok_or_else(missing)?;
     let scope = engine.scope_of(Arc::clone(state), delivery.owner);
     scope.require(&Guarded::Relation(table), Need::All(Rights::INSERT))?;
+    let check = RowCheck::of(&scope, table, PolicyCommand::Insert, false)?;
     let mut rows = query::rows(engine, state, delivery, range).await?;
     let sources = fit(&scope, table, &rows.schema()).await?;
     let mut sink = sink(engine, state, table)?;
@@ -57,7 +58,9 @@ pub async fn write(
     let written: Result<()> = async {
         while let Some(batch) = rows.try_next().await.map_err(from_datafusion)? {
             count += batch.num_rows() as u64;
-            sink.write(conform(&batch, table, &sources, &Reading::utc()?)?).await?;
+            let batch = conform(&batch, table, &sources, &Reading::utc()?)?;
+            checked(check.as_ref(), &batch).await?;
+            sink.write(batch).await?;
         }
         Ok(())
     }
@@ -95,6 +98,7 @@ mod tests {
             owner: 1,
             comment: None,
             created_ms: 0,
+            row_security: tidegate_catalog::RowSecurity::default(),
             kind: RelationKind::Table(spec),
         };
         let null = || Source::Value(ScalarValue::Null);

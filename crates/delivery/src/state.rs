@@ -130,6 +130,7 @@ mod tests {
             owner: tidegate_catalog::ADMIN,
             comment: None,
             created_ms: 0,
+            row_security: tidegate_catalog::RowSecurity::default(),
             kind: RelationKind::Stream(spec),
         };
         let shards = tidegate_catalog::even_shards(2, 0).unwrap();

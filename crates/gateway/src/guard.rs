@@ -2,7 +2,10 @@
 
 use crate::connection::told_to_end;
 use crate::transport::{Failure, Incoming, Wire};
+use futures::FutureExt;
+use std::any::Any;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 use tidegate_core::{Error, Kind};
 use tokio::time::Instant;
@@ -25,12 +28,13 @@ impl Guard {
         Guard { cancelled, shutdown, deadline: timeout.map(|ms| Instant::now() + Duration::from_millis(ms)) }
     }
 
-    /// Does a piece of work until it is done or a reason to stop comes first; work that is stopped is dropped.
+    /// Does a piece of work until it is done or a reason to stop comes first; work that is stopped is dropped. One that
+    /// panics ends the statement, and not the connection.
     pub async fn run<T>(&self, incoming: &mut Incoming, work: impl Future<Output = Wire<T>>) -> Wire<T> {
         tokio::select! {
             biased;
             reason = self.stopped() => Err(reason),
-            done = work => done,
+            done = AssertUnwindSafe(work).catch_unwind() => done.unwrap_or_else(|payload| Err(panicked(payload.as_ref()))),
             () = incoming.gone() => Err(Failure::Gone),
         }
     }
@@ -51,4 +55,17 @@ impl Guard {
             () = timeout => cancel("canceling statement due to statement timeout"),
         }
     }
+}
+
+/// What the engine's kernels say of a column whose texts are more than 2 GiB together.
+const TOO_LARGE: &[&str] = &["offset overflow", "capacity overflow", "byte array offset overflow"];
+
+fn panicked(payload: &(dyn Any + Send)) -> Failure {
+    let said = payload.downcast_ref::<&str>().map(|text| (*text).to_string());
+    let said = said.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
+    Failure::Statement(match TOO_LARGE.iter().any(|part| said.contains(part)) {
+        true => Error::new(Kind::ProgramLimit, "values of the query are larger than 2 GiB together")
+            .hint("Make them shorter, or let the statement work on fewer rows at once."),
+        false => Error::internal(format!("the statement failed inside of the engine: {said}")),
+    })
 }

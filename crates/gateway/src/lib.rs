@@ -2,7 +2,7 @@
 //!
 //! A map, from the socket inwards:
 //!
-//! - [`serve`] accepts clients (`server`), logs them in (`packet`, `tls`, `startup`, `auth`, `scram`, `failures`) and gives each a task (`connection`).
+//! - [`serve`] accepts clients (`server`), logs them in (`arrivals`, `packet`, `tls`, `startup`, `auth`, `scram`, `failures`) and gives each a task (`connection`).
 //! - A connection reads whole messages (`transport`, `frontend`), answers them by the simple or the extended protocol
 //!   (`simple`, `extended`, `copy`), and appends its own to one buffer (`backend`) that is written every 64 KiB.
 //! - Results flow batch by batch (`rows`): columns are downcast once and written as rows (`encode`, `types`).
@@ -13,6 +13,7 @@
 //!
 //! It refuses to own: SQL, transactions, catalogs, the meaning of settings. All of that is the session's.
 
+mod arrivals;
 mod auth;
 mod backend;
 mod cancel;

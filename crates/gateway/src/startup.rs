@@ -182,7 +182,11 @@ async fn log_in(arrived: Arrived, startup: Startup, client: Option<SocketAddr>, 
         auth::check(&mut incoming, &mut outgoing, &startup, secured.as_ref(), from).await?;
         open(&startup, door).map_err(Failure::Fatal)
     };
-    match opened.await {
+    let opened = opened.await;
+    if door.engine.settings().get("log_connections") == "on" {
+        tell_login(&startup, client, opened.as_ref().err());
+    }
+    match opened {
         Ok(session) => {
             let secret = secret(&startup, &door.rng);
             put_greeting(&mut outgoing.buffer, &startup, &session, &secret);
@@ -199,6 +203,19 @@ async fn log_in(arrived: Arrived, startup: Startup, client: Option<SocketAddr>, 
         }
         Err(Failure::Gone) => None,
     }
+}
+
+/// The audit of who comes in, and who does not.
+fn tell_login(startup: &Startup, client: Option<SocketAddr>, failure: Option<&Failure>) {
+    let state = match failure {
+        None => "00000",
+        Some(Failure::Fatal(error) | Failure::Statement(error)) => error.kind().sqlstate(),
+        // It went away before it had logged in.
+        Some(Failure::Gone) => "08006",
+    };
+    let user = startup.get("user").unwrap_or_default();
+    let client = client.map(|client| client.to_string()).unwrap_or_default();
+    tracing::info!(target: "tidegate::audit", user, client, state, "login");
 }
 
 /// Four bytes as of old; protocol 3.2 has room for more.

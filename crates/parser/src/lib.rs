@@ -83,7 +83,7 @@ pub use move_cursor::Move;
 pub use options::Options;
 pub use owner::{AlterOwner, Owned};
 pub use partiql::{ITEMS_OF, MEMBERS_OF};
-pub use piece::Piece;
+pub use piece::{Piece, redacted};
 pub use row_format::RowFormat;
 pub use schema::{AlterSchema, CreateSchema};
 pub use split::split;

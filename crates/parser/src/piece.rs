@@ -1,6 +1,8 @@
 //! One statement of a script, in tokens, with its place in the script.
 
+use crate::split::split;
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
+use std::borrow::Cow;
 
 /// Words after which a literal is a secret and is never shown.
 const SECRET_WORDS: &[&str] = &[
@@ -131,6 +133,19 @@ impl Piece {
     }
 }
 
+/// A script with passwords and keys blotted out: what logs and views may show. One that announces a secret and cannot be
+/// cut into statements is not shown.
+pub fn redacted(sql: &str) -> Cow<'_, str> {
+    let upper = sql.to_ascii_uppercase();
+    if !SECRET_WORDS.iter().any(|word| upper.contains(word)) {
+        return Cow::Borrowed(sql);
+    }
+    match split(sql) {
+        Ok(pieces) => Cow::Owned(pieces.iter().map(Piece::redacted_text).collect::<Vec<_>>().join("; ")),
+        Err(_) => Cow::Borrowed("***"),
+    }
+}
+
 /// Whether a token is this word, unquoted.
 pub(crate) fn is_word(token: &Token, word: &str) -> bool {
     matches!(token, Token::Word(found) if found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word))
@@ -138,6 +153,7 @@ pub(crate) fn is_word(token: &Token, word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::redacted;
     use crate::split;
 
     #[test]
@@ -154,6 +170,9 @@ mod tests {
         for (sql, expected) in cases {
             let pieces = split(sql).unwrap();
             assert_eq!(pieces[0].redacted_text(), expected);
+            assert_eq!(redacted(sql), expected);
         }
+        assert_eq!(redacted("SELECT 1; CREATE USER u PASSWORD 'p';"), "SELECT 1; CREATE USER u PASSWORD '***'");
+        assert_eq!(redacted("CREATE USER u PASSWORD 'p"), "***");
     }
 }

@@ -16,6 +16,8 @@ pub struct UserOptions {
     pub password: Option<Option<String>>,
     /// SUPERUSER, Redshift's CREATEUSER, or their opposites.
     pub superuser: Option<bool>,
+    /// BYPASSRLS or NOBYPASSRLS.
+    pub bypasses_policies: Option<bool>,
     /// LOGIN or NOLOGIN.
     pub login: Option<bool>,
     /// VALID UNTIL: until when the password holds.
@@ -35,6 +37,7 @@ impl fmt::Debug for UserOptions {
         f.debug_struct("UserOptions")
             .field("password", &self.password.as_ref().map(|_| "***"))
             .field("superuser", &self.superuser)
+            .field("bypasses_policies", &self.bypasses_policies)
             .field("login", &self.login)
             .field("valid_until", &self.valid_until)
             .field("connections_max", &self.connections_max)
@@ -97,10 +100,13 @@ impl UserOptions {
             }
             "SUPERUSER" | "CREATEUSER" => self.superuser = Some(true),
             "NOSUPERUSER" | "NOCREATEUSER" => self.superuser = Some(false),
+            "BYPASSRLS" => self.bypasses_policies = Some(true),
+            "NOBYPASSRLS" => self.bypasses_policies = Some(false),
             "LOGIN" => self.login = Some(true),
             "NOLOGIN" => self.login = Some(false),
-            "CREATEDB" | "NOCREATEDB" | "CREATEROLE" | "NOCREATEROLE" | "INHERIT" | "NOINHERIT" | "NOREPLICATION"
-            | "NOBYPASSRLS" => self.no_ops.push(word),
+            "CREATEDB" | "NOCREATEDB" | "CREATEROLE" | "NOCREATEROLE" | "INHERIT" | "NOINHERIT" | "NOREPLICATION" => {
+                self.no_ops.push(word);
+            }
             _ => return Err(cursor.unknown_clause(statement)),
         }
         cursor.skip();

@@ -161,6 +161,7 @@ mod tests {
             owner: 1,
             comment: None,
             created_ms: 0,
+            row_security: tidegate_catalog::RowSecurity::default(),
             kind,
         }
     }

@@ -1,5 +1,6 @@
 //! COPY … FROM STDIN: the client's bytes become rows of a relation.
 
+use crate::access::{RowCheck, checked};
 use crate::conform::{Source, conform};
 use crate::datetime::Reading;
 use crate::formats::{LoadOptions, RowParser};
@@ -13,7 +14,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::sync::Arc;
-use tidegate_catalog::{Change, Relation};
+use tidegate_catalog::{Change, PolicyCommand, Relation};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{Copy, CopyDirection, CopyFormat, CopyOptions, CopySubject, name_parts};
 
@@ -25,6 +26,7 @@ struct FromClient {
     /// Reads text and CSV; binary rows are read by who takes them from the client.
     parser: Option<RowParser>,
     sink: Option<Box<dyn TableSink>>,
+    check: Option<RowCheck>,
     rows: u64,
 }
 
@@ -48,12 +50,14 @@ pub async fn begin(work: &Work<'_>, copy: &Copy) -> Result<Outcome> {
         _ => Some(RowParser::new("STDIN", &schema, options(&copy.options, &work.scope.timezone)?)?),
     };
     let sink = Some(work.sink(&relation)?);
+    let check = RowCheck::of(&work.scope, &relation, PolicyCommand::Insert, false)?;
     Ok(Outcome::CopyIn(Box::new(FromClient {
         relation,
         sources,
         schema,
         parser,
         sink,
+        check,
         reading: work.scope.reading()?,
         rows: 0,
     })))
@@ -98,6 +102,7 @@ impl CopyIn for FromClient {
     async fn write(&mut self, rows: &RecordBatch) -> Result<()> {
         self.rows += rows.num_rows() as u64;
         let fitted = conform(rows, &self.relation, &self.sources, &self.reading)?;
+        checked(self.check.as_ref(), &fitted).await?;
         self.sink.as_mut().ok_or_else(|| Error::internal("COPY goes on after its end"))?.write(fitted).await
     }
 

@@ -9,7 +9,8 @@ use crate::view;
 use crate::work::Work;
 use std::sync::Arc;
 use tidegate_catalog::{
-    Change, Column, ContinuousQuery, Delivery, Guarded, HISTORY, Object, Relation, RelationKind, Rights, Schema, Space,
+    Change, Column, ContinuousQuery, Delivery, Guarded, HISTORY, Object, Relation, RelationKind, Rights, RowSecurity,
+    Schema, Space,
 };
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::{self, ObjectName, ObjectType};
@@ -101,8 +102,18 @@ pub fn new_relation(
     require_creation(work, schema)?;
     let oid = work.engine().catalog().next_oid()?;
     let owner = work.user_oid();
-    let created_ms = work.engine().clock().now_ms();
-    Ok(Some(Relation { oid, schema, name, revision: 1, columns, owner, comment: None, created_ms, kind: kind(oid)? }))
+    Ok(Some(Relation {
+        oid,
+        schema,
+        name,
+        revision: 1,
+        columns,
+        owner,
+        comment: None,
+        created_ms: work.engine().clock().now_ms(),
+        row_security: RowSecurity::default(),
+        kind: kind(oid)?,
+    }))
 }
 
 /// CREATE SCHEMA.

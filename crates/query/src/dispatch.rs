@@ -11,6 +11,11 @@ use tidegate_parser::{CopySubject, Statement, ast, written};
 
 /// Asks the services, then what every relation has in common.
 pub(crate) async fn dispatch(work: &mut Work<'_>, statement: &Statement, values: &[ScalarValue]) -> Result<Outcome> {
+    if let Statement::Sql(sql) = statement
+        && let Some(tag) = access::execute_policy(work, sql).await?
+    {
+        return Ok(done(tag));
+    }
     let engine = work.engine().clone();
     for service in engine.services() {
         if let Some(outcome) = service.execute(work, statement, values).await? {

@@ -2,6 +2,7 @@
 
 use crate::arithmetic::CheckedArithmetic;
 use crate::build_sides::HoldTheFew;
+use crate::builtin::{ArrayTextPlanner, JsonPlanner};
 use crate::cooperative::YieldAboveJoins;
 use crate::datetime::{IntervalPlanner, TextCasts};
 use crate::joins::OneProbe;
@@ -75,7 +76,12 @@ impl Engine {
             .with_config(config)
             .with_runtime_env(Arc::clone(&runtime))
             // Before the engine's own, which would take paths for fields of structs.
-            .with_expr_planners(vec![Arc::new(SuperPlanner), Arc::new(IntervalPlanner)])
+            .with_expr_planners(vec![
+                Arc::new(SuperPlanner),
+                Arc::new(JsonPlanner),
+                Arc::new(IntervalPlanner),
+                Arc::new(ArrayTextPlanner),
+            ])
             .with_default_features()
             .with_analyzer_rule(Arc::new(TextCasts))
             .with_analyzer_rule(Arc::new(CheckedArithmetic))
@@ -188,6 +194,7 @@ impl Engine {
             places_of: None,
             spans: Arc::default(),
             returned: None,
+            guarding: Arc::default(),
             task_bytes: None,
             depth: 0,
             history: false,

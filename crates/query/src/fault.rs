@@ -4,7 +4,7 @@ use crate::scope::SEARCH_PATH;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
-use tidegate_core::{Error, Kind};
+use tidegate_core::{Error, Kind, nearest};
 
 /// Before an error of ours where it may have to travel: the distributed engine carries texts between nodes, no types.
 const OURS: &str = "tidegate error: ";
@@ -81,8 +81,12 @@ fn from_shared(error: &DataFusionError) -> Error {
 
 fn from_schema(error: &SchemaError) -> Error {
     match error {
-        SchemaError::FieldNotFound { field, .. } => {
-            Error::new(Kind::UndefinedColumn, format!("column \"{}\" does not exist", field.name()))
+        SchemaError::FieldNotFound { field, valid_fields } => {
+            let error = Error::new(Kind::UndefinedColumn, format!("column \"{}\" does not exist", field.name()));
+            match nearest(field.name(), valid_fields.iter().map(|valid| valid.name())) {
+                Some(near) => error.hint(format!("Perhaps you meant to reference the column \"{near}\".")),
+                None => error,
+            }
         }
         SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
             Error::new(Kind::DuplicateColumn, format!("column \"{name}\" is given more than once"))
@@ -112,6 +116,8 @@ const TOLD_BY_TEXT: &[(&str, Kind)] = &[
     ("Parser error", Kind::InvalidText),
     ("Cast error", Kind::InvalidText),
     ("can't be represented", Kind::OutOfRange),
+    ("exceeds size limit", Kind::ProgramLimit),
+    ("CompiledTooBig", Kind::ProgramLimit),
     ("Invalid function", Kind::UndefinedFunction),
     ("must appear in the GROUP BY", Kind::Grouping),
     ("must be in GROUP BY", Kind::Grouping),
@@ -125,6 +131,7 @@ const TOLD_BY_TEXT: &[(&str, Kind)] = &[
 ];
 
 fn from_text(message: &str, otherwise: Kind) -> Error {
+    let meant = message.split("Did you mean '").nth(1).and_then(|rest| rest.split('\'').next());
     let message = message.lines().next().unwrap_or(message);
     let told = TOLD_BY_TEXT.iter().find(|(part, _)| message.contains(part)).map_or(otherwise, |(_, kind)| *kind);
     if told == Kind::DivisionByZero {
@@ -133,7 +140,10 @@ fn from_text(message: &str, otherwise: Kind) -> Error {
     if let Some(error) = unreadable(message).or_else(|| undefined_type(message)) {
         return error;
     }
-    let words = undefined_function(message).or_else(|| undefined_table(message)).or_else(|| grouping(message));
+    if let Some(name) = undefined_function(message) {
+        return no_function(name, meant);
+    }
+    let words = undefined_table(message).or_else(|| grouping(message));
     Error::new(told, words.unwrap_or_else(|| message.to_string()))
 }
 
@@ -183,10 +193,18 @@ fn grouping(message: &str) -> Option<String> {
     })
 }
 
-/// `Invalid function 'x'. …` in Postgres' words.
-fn undefined_function(message: &str) -> Option<String> {
-    let name = message.split("Invalid function '").nth(1)?.split('\'').next()?;
-    Some(format!("function {name} does not exist"))
+/// The name in `Invalid function 'x'. …`.
+fn undefined_function(message: &str) -> Option<&str> {
+    message.split("Invalid function '").nth(1)?.split('\'').next()
+}
+
+/// 42883 in Postgres' words, with the engine's guess where that is near enough.
+fn no_function(name: &str, meant: Option<&str>) -> Error {
+    let error = Error::new(Kind::UndefinedFunction, format!("function {name} does not exist"));
+    match meant.and_then(|meant| nearest(name, [meant])) {
+        Some(near) => error.hint(format!("Perhaps you meant {near}.")),
+        None => error,
+    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use serde_json::Value;
 use std::sync::Arc;
 use tidegate_catalog::{
     ADMIN, APPEND_BYTES_MAX, Change, Column, HISTORY, HISTORY_SCHEMA, Object, RecordFormat, RecordsBuilder, Relation,
-    RelationKind, SqlType, State, StreamSpec, even_shards,
+    RelationKind, RowSecurity, SqlType, State, StreamSpec, even_shards,
 };
 use tidegate_core::{Error, Result};
 use tidegate_parser::ast;
@@ -99,6 +99,7 @@ fn made(engine: &Engine, state: &State, stream: &HistoryStream) -> Result<Vec<Ch
         owner: ADMIN,
         comment: None,
         created_ms,
+        row_security: RowSecurity::default(),
         kind: RelationKind::Stream(spec),
     };
     let shards = even_shards(1, u64::try_from(created_ms / 1000).unwrap_or(0))?;

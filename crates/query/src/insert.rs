@@ -1,6 +1,6 @@
 //! INSERT: a query's rows, made to fit a relation, into whatever takes rows for it.
 
-use crate::access::returned;
+use crate::access::{RowCheck, checked, returned};
 use crate::conform::{Source, conform};
 use crate::identity;
 use crate::outcome::{Outcome, RowsTag};
@@ -15,7 +15,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
-use tidegate_catalog::{Column, Relation, Rights, SqlType};
+use tidegate_catalog::{Column, PolicyCommand, Relation, Rights, SqlType};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::{Written, ast, fold, name_parts};
 
@@ -94,13 +94,17 @@ pub async fn pour(
     let mut sink = work.sink(relation)?;
     let reading = work.scope.reading()?;
     let catalog = work.engine().catalog().clone();
+    let check = RowCheck::of(&work.scope, relation, PolicyCommand::Insert, returning.is_some())?;
     let mut count = 0;
     let written: Result<()> = async {
         while let Some(batch) = rows.try_next().await.map_err(crate::from_datafusion)? {
             count += batch.num_rows() as u64;
             let mut batch = conform(&batch, relation, sources, &reading)?;
-            if let Some(returning) = &mut returning {
+            if returning.is_some() || check.is_some() {
                 batch = identity::numbered(&catalog, relation, batch)?;
+            }
+            checked(check.as_ref(), &batch).await?;
+            if let Some(returning) = &mut returning {
                 returning.take(batch.columns().to_vec(), batch.num_rows())?;
             }
             sink.write(batch).await?;

@@ -75,8 +75,8 @@ pub mod view;
 mod work;
 
 pub use access::{
-    Asker, Need, access, check_files, check_outside, denied, is_s3, mentioned, require_superuser, returned,
-    undefined_credential,
+    Asker, Need, RowBarrierExec, RowCheck, access, check_files, check_outside, checked, denied, is_s3, mentioned,
+    require_superuser, returned, undefined_credential,
 };
 pub use call::Called;
 pub use chunk::{Bench, ChunkWork, Performed, PlanReader};

@@ -1,9 +1,10 @@
 //! Which tables a statement must have for itself: those whose rows or definition it changes. Appending and reading need
 //! none, so INSERT, COPY and deliveries never wait.
 
+use crate::access::Need;
 use crate::scope::Scope;
 use std::collections::BTreeSet;
-use tidegate_catalog::{Oid, Relation, RelationKind};
+use tidegate_catalog::{Guarded, Oid, Relation, RelationKind, Rights};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::{self, LockTableMode, ObjectName, ObjectType};
 use tidegate_parser::{AlterOwner, AlterTable, Owned, Statement, TableChange, changed, name_parts};
@@ -67,7 +68,8 @@ fn altered(alter: &AlterTable) -> Vec<&ObjectName> {
     names
 }
 
-/// What LOCK TABLE needs before it waits: a block, a mode that there is, and names of tables.
+/// What LOCK TABLE needs before it waits: a block, a mode that there is, names of tables, and as in Postgres the right to
+/// change what is in them.
 pub fn check_lock(lock: &ast::Lock, scope: &Scope, in_block: bool) -> Result<()> {
     if !in_block {
         return Err(Error::new(Kind::NoTransaction, "LOCK TABLE can only be used in transaction blocks"));
@@ -82,6 +84,7 @@ pub fn check_lock(lock: &ast::Lock, scope: &Scope, in_block: bool) -> Result<()>
             let message = format!("\"{}\" is a {}, not a table", relation.name, relation.kind.noun());
             return Err(Error::new(Kind::WrongObjectType, message));
         }
+        scope.require(&Guarded::Relation(relation), Need::Any(Rights::UPDATE | Rights::DELETE | Rights::TRUNCATE))?;
     }
     Ok(())
 }

@@ -43,6 +43,7 @@ pub fn of(scope: &Scope) -> PgSnapshot {
                     oid: user.oid,
                     name: user.name.clone(),
                     superuser: user.superuser,
+                    bypasses_policies: user.bypasses_policies || user.oid == ADMIN,
                     login: user.login,
                     connections_max: user.connections_max.map_or(-1, i64::from),
                     valid_until_us: user.valid_until_us,

@@ -22,11 +22,12 @@ use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemTable, Schema
 use datafusion::datasource::ViewTable;
 use datafusion::error::Result as EngineResult;
 use datafusion::logical_expr::LogicalPlan;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use tidegate_catalog::{
-    Column, HISTORY, HISTORY_SCHEMA, Object, Oid, Relation, RelationKind, Schema, SqlType, State, ViewUse,
+    Column, HISTORY, HISTORY_SCHEMA, Object, Oid, PolicyCommand, Relation, RelationKind, Schema, SqlType, State,
+    ViewUse,
 };
 use tidegate_core::{Error, Kind, Result};
 use tokio::sync::mpsc;
@@ -93,10 +94,13 @@ pub struct Scope {
     pub stand_in: Option<StandIn>,
     /// Inside a view: what its names stand for.
     pub bound: Option<Arc<Vec<ViewUse>>>,
-    /// For DML: the table that is changed. By the name [`TARGET`] its rows show their places.
-    pub places_of: Option<Oid>,
-    /// For RETURNING: the rows that were changed.
-    pub returned: Option<Arc<MemTable>>,
+    /// For DML: the table that is changed, and how. By the name [`TARGET`] its rows show their places.
+    pub places_of: Option<(Oid, PolicyCommand)>,
+    /// For RETURNING the rows that were changed, for a policy those that it is asked about: by the name
+    /// [`RETURNED`].
+    pub returned: Option<Arc<dyn TableProvider>>,
+    /// Inside a policy: the relations whose policies have been opened to get here.
+    pub guarding: Arc<BTreeSet<Oid>>,
     /// For refreshes of views over tables: by table, the frames of the log whose rows are read, after the first and up to
     /// the second; all of a table that is not named.
     pub spans: Arc<BTreeMap<Oid, (u64, u64)>>,
@@ -205,6 +209,7 @@ impl Scope {
         let Some(relation) = self.find(schema, name) else { return Ok(None) };
         let readable = self.readable(relation)?;
         let provider = self.provider(relation).await?;
+        let provider = self.visible(relation, PolicyCommand::Select, provider).await?;
         let provider: Arc<dyn TableProvider> = match readable {
             Some(readable) => {
                 let name = format!("{} {}", relation.kind.noun(), relation.name);
@@ -412,10 +417,13 @@ impl Namespace {
     async fn along_the_path(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let scope = &self.database.scope;
         if let Some(rows) = scope.returned.as_ref().filter(|_| name == RETURNED) {
-            return Ok(Some(Arc::clone(rows) as Arc<dyn TableProvider>));
+            return Ok(Some(Arc::clone(rows)));
         }
-        if let Some(changed) = scope.places_of.filter(|_| name == TARGET).and_then(|oid| scope.state.relation(oid)) {
-            return scope.provider_as_asked(changed).await.map(Some);
+        if let Some((oid, command)) = scope.places_of.filter(|_| name == TARGET)
+            && let Some(changed) = scope.state.relation(oid)
+        {
+            let rows = scope.provider_as_asked(changed).await?;
+            return scope.visible(changed, command, rows).await.map(Some);
         }
         if name.contains("://") || name.starts_with('/') {
             return scope.path(name).await.map(Some);

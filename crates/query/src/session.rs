@@ -1,6 +1,8 @@
 //! A session: one client's settings, transaction and user, and the statements it runs.
 
+mod audit;
 mod describe;
+mod explain;
 mod read_only;
 mod role;
 mod settings;
@@ -139,7 +141,7 @@ impl Session {
     pub fn begin_statement(&mut self, sql: &str) {
         self.token = CancellationToken::new();
         let (application, now_us) = (self.show("application_name").unwrap_or_default(), self.engine.clock().now_us());
-        self.place.begins(sql, application, self.token.clone(), now_us);
+        self.place.begins(&tidegate_parser::redacted(sql), application, self.token.clone(), now_us);
     }
 
     /// The statement has ended, and is cancelled no more.
@@ -193,8 +195,16 @@ impl Session {
     /// Runs one statement of a script. Outside of a block the script is one transaction, as in Postgres, which commits
     /// with its last statement; where that gives rows, with [`Session::sync`] when they have been read.
     pub async fn run(&mut self, piece: &Piece, last: bool) -> Result<Outcome> {
-        let statement = self.read(piece)?;
-        self.perform(statement, Vec::new(), last).await.map_err(|error| placed(error, piece))
+        let statement = self.read(piece);
+        let audited = self.is_audited(statement.as_ref().ok());
+        let outcome = match statement {
+            Ok(statement) => self.perform(statement, Vec::new(), last).await,
+            Err(error) => Err(error),
+        };
+        if audited {
+            self.tell(piece.text(), outcome.as_ref().err());
+        }
+        outcome.map_err(|error| self.explained(error, piece))
     }
 
     /// Reads a statement, with what this session's mode adds to it: so it is described as it will run.
@@ -214,7 +224,13 @@ impl Session {
     /// [`Session::sync`] is one transaction, as in Postgres.
     pub async fn execute(&mut self, prepared: &Prepared, values: Vec<ScalarValue>) -> Result<Outcome> {
         match &prepared.statement {
-            Some(statement) => self.perform(statement.clone(), values, false).await,
+            Some(statement) => {
+                let outcome = self.perform(statement.clone(), values, false).await;
+                if self.is_audited(Some(statement)) {
+                    self.tell(&prepared.text, outcome.as_ref().err());
+                }
+                outcome
+            }
             None => Ok(Outcome::Empty),
         }
     }
@@ -262,6 +278,7 @@ impl Session {
             places_of: None,
             spans: Arc::default(),
             returned: None,
+            guarding: Arc::default(),
             task_bytes: self.task_bytes()?,
             depth: 0,
             history: false,
@@ -452,19 +469,4 @@ fn rank(severity: &str) -> usize {
     // INFO is what the user asked for: Postgres, too, always tells it.
     const ORDER: [&str; 4] = ["notice", "warning", "error", "info"];
     ORDER.iter().position(|word| word.eq_ignore_ascii_case(severity)).unwrap_or(0)
-}
-
-/// An error about a name points at the name.
-fn placed(error: Error, piece: &Piece) -> Error {
-    let named =
-        matches!(error.kind(), Kind::UndefinedTable | Kind::UndefinedColumn | Kind::UndefinedFunction | Kind::Grouping);
-    if error.position().is_some() || !named {
-        return error;
-    }
-    let quoted = error.message().split('"').nth(1);
-    let function = || error.message().strip_prefix("function ").and_then(|rest| rest.split(' ').next());
-    match quoted.or_else(function).and_then(|name| piece.position_of(name)) {
-        Some(position) => error.at(position),
-        None => error,
-    }
 }

@@ -25,7 +25,7 @@ pub fn is_temporary(schema: &str) -> bool {
     schema.starts_with(PREFIX)
 }
 
-/// The parts of the name that a new temporary table gets; its schema is made if it is not there. 42P16 for a name in
+/// The parts of the name that a new temporary table or view gets; its schema is made if it is not there. 42P16 for a name in
 /// another schema.
 pub fn place(work: &mut Work<'_>, parts: &[String]) -> Result<Vec<String>> {
     let schema = schema_of(work.scope.pid);

@@ -9,6 +9,7 @@ use crate::access::Need;
 use crate::ddl::{drop_one, new_relation, refuse_if_needed, replace};
 use crate::planner::Planner;
 use crate::scope::Scope;
+use crate::temporary;
 use crate::work::Work;
 use datafusion::catalog::TableProvider;
 use datafusion::common::Column as Reference;
@@ -27,10 +28,14 @@ use tidegate_parser::{fold, name_parts};
 
 /// CREATE VIEW.
 pub async fn create(work: &mut Work<'_>, view: &ast::CreateView) -> Result<()> {
-    if view.materialized || view.temporary {
+    if view.materialized {
         return Err(Error::new(Kind::Unsupported, "only plain views are supported"));
     }
-    let scope = work.scope.lasting();
+    // A view that outlives the session reads what does, too.
+    let (name, scope) = match view.temporary {
+        true => (temporary::place(work, &name_parts(&view.name))?, work.scope.clone()),
+        false => (name_parts(&view.name), work.scope.lasting()),
+    };
     let given: Vec<String> = view.columns.iter().map(|column| fold(&column.name)).collect();
     let mut spec = ViewSpec {
         query: view.query.to_string(),
@@ -46,7 +51,6 @@ pub async fn create(work: &mut Work<'_>, view: &ast::CreateView) -> Result<()> {
         spec.uses = uses(&scope, &view.query);
         columns(&scope, view, &given).await?
     };
-    let name = name_parts(&view.name);
     match work.scope.find_parts(&name).cloned().filter(|_| view.or_replace) {
         Some(old) => replace_view(work, old, columns, spec),
         None => {

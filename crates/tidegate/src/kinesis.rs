@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidegate_catalog::{
-    ADMIN, Change, Delivery, Oid, PUBLIC, RecordPlace, RecordsBuilder, Relation, RelationKind, Shard, Space, State,
-    StreamSpec,
+    ADMIN, Change, Delivery, Oid, PUBLIC, RecordPlace, RecordsBuilder, Relation, RelationKind, RowSecurity, Shard,
+    Space, State, StreamSpec,
 };
 use tidegate_core::{Error, Kind, Result};
 use tidegate_http::kinesis::service::{
@@ -95,6 +95,7 @@ impl Endpoint for KinesisStreams {
             owner: ADMIN,
             comment: None,
             created_ms: self.engine.clock().now_ms(),
+            row_security: RowSecurity::default(),
             kind: RelationKind::Stream(spec),
         };
         let changes = self.streams.creation(relation, shards.unwrap_or(ON_DEMAND_SHARDS))?;

@@ -42,6 +42,22 @@ pub async fn work(settings: Settings, leader: &str, role: &str) -> Result<()> {
     work.await
 }
 
+/// File descriptors beside those of clients: of the log, of files that queries read, of the other ports.
+const DESCRIPTORS_BESIDE: u64 = 512;
+
+/// As many file descriptors as the system lets a process have: its first offer, often 1024, is less than the clients
+/// that `max_connections` lets in.
+fn raise_descriptors(settings: &Settings) {
+    let wanted = u64::try_from(settings.whole("max_connections")).unwrap_or(0) + DESCRIPTORS_BESIDE;
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) if limit < wanted => {
+            tracing::warn!(limit, wanted, "fewer file descriptors than max_connections may need: see `ulimit -n`");
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "the limit of file descriptors stays as it is"),
+    }
+}
+
 /// A running server.
 pub struct Server {
     directory: DataDir,
@@ -58,6 +74,7 @@ impl Server {
     /// Opens the directory, binds the ports, and answers.
     pub async fn start(settings: Settings) -> Result<Self> {
         let directory = DataDir::open(Path::new(&settings.get("data")))?;
+        raise_descriptors(&settings);
         let sql = bind("SQL", "sql_listen", &settings).await?;
         let http = bind("HTTP", "http_listen", &settings).await?;
         let cluster = bind("cluster", "cluster_listen", &settings).await?;

@@ -89,6 +89,7 @@ pub fn target(work: &Work<'_>, copy: &Copy) -> Result<(Relation, Vec<usize>)> {
 /// What the statement asks for, with all names looked up.
 async fn plan(work: &mut Work<'_>, copy: &Copy, url: &str) -> Result<Load> {
     let (relation, chosen) = target(work, copy)?;
+    work.scope.refuse_policies(&relation, "COPY from files")?;
     let access = copy_access(work, url, &copy.options)?;
     let json = match copy.options.format {
         Some(CopyFormat::Json | CopyFormat::Avro) => json_columns(work, &copy.options, chosen.len()).await?,

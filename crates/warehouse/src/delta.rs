@@ -254,6 +254,7 @@ mod tests {
             owner: ADMIN,
             comment: None,
             created_ms: 0,
+            row_security: tidegate_catalog::RowSecurity::default(),
             kind,
         };
         Change::Put(Arc::new(Object::Relation(relation)))

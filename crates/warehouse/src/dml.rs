@@ -43,8 +43,10 @@ pub async fn execute(work: &mut Work<'_>, written: Written<'_>, values: &[Scalar
     {
         let relation = target(&work.scope, &deleted_from(delete)?.relation)?.relation;
         work.scope.require(&Guarded::Relation(&relation), Need::All(Rights::DELETE))?;
-        let rows = remove_all(work, &relation)?;
-        return Ok(Some(Outcome::Done { tag: RowsTag::Delete.text(rows) }));
+        if !work.scope.is_guarded(&relation)? {
+            let rows = remove_all(work, &relation)?;
+            return Ok(Some(Outcome::Done { tag: RowsTag::Delete.text(rows) }));
+        }
     }
     if let ast::Statement::Merge(merge) = written.statement
         && merge::removes_duplicates(merge)

@@ -33,6 +33,7 @@ struct When {
 pub fn lower(scope: &Scope, with: Option<&ast::With>, merge: &ast::Merge) -> Result<Rewrite> {
     let target = target(scope, &merge.table)?;
     rights::merge(scope, &target.relation, merge)?;
+    scope.refuse_policies(&target.relation, "MERGE")?;
     refuse_itself(scope, &target, &merge.source)?;
     let mut parameters = Vec::new();
     let source = name_of(&merge.source);
@@ -298,6 +299,7 @@ pub fn lower_removal(scope: &Scope, with: Option<&ast::With>, merge: &ast::Merge
     }
     let target = target(scope, &merge.table)?;
     rights::merge(scope, &target.relation, merge)?;
+    scope.refuse_policies(&target.relation, "MERGE")?;
     refuse_itself(scope, &target, &merge.source)?;
     Ok(Rewrite {
         with: with.cloned(),

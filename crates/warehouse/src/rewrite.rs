@@ -22,14 +22,14 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use futures::TryStreamExt;
 use std::sync::Arc;
-use tidegate_catalog::{Change, Column, Part};
+use tidegate_catalog::{Change, Column, Part, PolicyCommand};
 use tidegate_core::{Error, Kind, Result};
 use tidegate_parser::ast::{self, Expr, SelectItem, SelectItemQualifiedWildcardKind, TableFactor};
 use tidegate_query::conform::{Source, conform};
 use tidegate_query::datetime::Reading;
 use tidegate_query::{
-    Described, Known, Outcome, Planner, ReturnedColumn, Returning, RowsTag, Scope, TableSink, Work, columns_of,
-    from_datafusion,
+    Described, Known, Outcome, Planner, ReturnedColumn, Returning, RowCheck, RowsTag, Scope, TableSink, Work, checked,
+    columns_of, from_datafusion,
 };
 
 /// Nothing is done with the row.
@@ -123,6 +123,7 @@ impl Rewrite {
             rewrite: &self,
             returning,
             reading: scope.reading()?,
+            check: self.check(&work.scope)?,
             rows: 0,
         };
         if let Err(error) = changed.take_all(rows).await {
@@ -154,7 +155,22 @@ impl Rewrite {
 
     /// Places have no form in which they could travel, so the query is this node's.
     fn scope(&self, scope: &Scope) -> Scope {
-        Scope { places_of: Some(self.target.relation.oid), task_bytes: None, ..scope.clone() }
+        Scope { places_of: Some((self.target.relation.oid, self.command())), task_bytes: None, ..scope.clone() }
+    }
+
+    /// What new rows must meet; MERGE is refused where policies count.
+    fn check(&self, scope: &Scope) -> Result<Option<RowCheck>> {
+        match self.tag {
+            RowsTag::Update => RowCheck::of(scope, &self.target.relation, PolicyCommand::Update, true),
+            _ => Ok(None),
+        }
+    }
+
+    fn command(&self) -> PolicyCommand {
+        match self.tag {
+            RowsTag::Delete => PolicyCommand::Delete,
+            _ => PolicyCommand::Update,
+        }
     }
 
     fn query(&self) -> Result<ast::Statement> {
@@ -207,6 +223,7 @@ struct Changed<'a> {
     sink: Box<dyn TableSink>,
     returning: Option<Returning>,
     reading: Reading,
+    check: Option<RowCheck>,
     rows: u64,
 }
 
@@ -230,6 +247,7 @@ impl Changed<'_> {
         let sources: Vec<Source> = (0..width).map(|index| Source::Input(index + VALUES_AT)).collect();
         let batch = filter_record_batch(batch, &affected).map_err(Error::internal)?;
         let values = conform(&batch, relation, &sources, &self.reading)?;
+        checked(self.check.as_ref(), &values).await?;
         if let Some(returning) = &mut self.returning {
             let extras = batch.columns().iter().skip(VALUES_AT + width).cloned();
             let columns = match self.rewrite.source_first {

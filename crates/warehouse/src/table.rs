@@ -48,7 +48,7 @@ pub struct ManagedTable {
 impl ManagedTable {
     /// As a statement sees it; with each row's place if the statement changes the table's rows.
     pub fn new(scope: &Scope, relation: &Relation, spec: &TableSpec) -> Result<Self> {
-        let places = scope.places_of == Some(relation.oid);
+        let places = scope.places_of.is_some_and(|(changed, _)| changed == relation.oid);
         let analysis = scope.state.files(relation.oid).and_then(|files| files.analysis.clone());
         let mut parts = parts_of(&scope.state, relation);
         if let Some((after, upto)) = scope.spans.get(&relation.oid) {

@@ -16,6 +16,8 @@ pub struct Asker {
     pub roles: BTreeSet<Oid>,
     /// Whether they may do everything.
     pub is_superuser: bool,
+    /// Whether no policy counts for them.
+    pub bypasses_policies: bool,
 }
 
 impl Asker {
@@ -24,6 +26,7 @@ impl Asker {
         Asker {
             roles: role.map(|role| state.roles_of(role.oid)).unwrap_or_default(),
             is_superuser: role.map_or(trusted, |role| role.superuser),
+            bypasses_policies: role.is_some_and(|role| role.bypasses_policies),
         }
     }
 
@@ -35,6 +38,13 @@ impl Asker {
     /// Whether they own it.
     pub fn owns(&self, guarded: &Guarded<'_>) -> bool {
         self.is_superuser || self.roles.contains(&guarded.owner())
+    }
+
+    /// Whether policies count for them.
+    pub fn is_guarded(&self, relation: &Relation) -> bool {
+        let security = relation.row_security;
+        let owns = !security.forced && self.owns(&Guarded::Relation(relation));
+        security.enabled && !(self.is_superuser || self.bypasses_policies || owns)
     }
 
     /// What they may do with a column of a relation.

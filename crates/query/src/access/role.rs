@@ -3,6 +3,7 @@
 use super::default_privileges::speaks_of;
 use super::grant::{is_named, membership_after, user};
 use super::outside::require_superuser;
+use super::policy;
 use crate::datetime;
 use crate::work::Work;
 use tidegate_catalog::{
@@ -58,6 +59,7 @@ pub fn alter(work: &mut Work<'_>, alter: &AlterUser) -> Result<&'static str> {
 
 fn put(work: &mut Work<'_>, mut user: User, options: &UserOptions) -> Result<()> {
     user.superuser = options.superuser.unwrap_or(user.superuser);
+    user.bypasses_policies = options.bypasses_policies.unwrap_or(user.bypasses_policies);
     if user.oid == ADMIN && !user.superuser {
         return Err(Error::new(Kind::NotInState, format!("user \"{}\" stays a superuser", user.name)));
     }
@@ -152,6 +154,7 @@ fn needed_by(state: &State, role: Oid) -> Option<String> {
         .or_else(|| delivery.map(|delivery| format!("owner of delivery stream {}", delivery.name)))
         .or_else(|| query.map(|query| format!("owner of continuous query {}", query.name)))
         .or_else(|| speaks_of(state, role))
+        .or_else(|| policy::concerns(state, role))
         .or_else(|| is_named(state, role).map(|object| format!("privileges for {} {}", object.noun(), object.name())))
 }
 

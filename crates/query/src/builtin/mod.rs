@@ -2,13 +2,14 @@
 //!
 //! What can be said in SQL is a [`templates`] table; the rest are scalar functions over arrays, on every node alike:
 //! moments ([`moments`], [`made`]), parts of them ([`field`], [`parts`], [`truncate`]), their texts ([`to_char`], [`from_text`]),
-//! numbers' texts ([`number`]), documents ([`documents`]). [`literals`] gives types of moments their microseconds.
+//! numbers' texts ([`number`]), documents ([`json`]), [`uuid`]. [`literals`] gives types of moments their microseconds.
 //!
 //! Specified by `tests/slt/door/functions.slt`, whose expectations are those of Postgres 15, or Redshift's documents.
 
-mod documents;
+mod array_text;
 mod field;
 mod from_text;
+mod json;
 mod literals;
 mod made;
 mod moments;
@@ -18,7 +19,10 @@ mod scalar;
 mod templates;
 mod to_char;
 mod truncate;
+mod uuid;
 
+pub use array_text::ArrayTextPlanner;
+pub use json::{EACH as JSON_EACH, JsonPlanner, read_sources as read_json_sources};
 pub use scalar::{from_zone, in_zone};
 
 use datafusion::common::plan_err;
@@ -34,7 +38,7 @@ use tidegate_parser::ast;
 pub fn all() -> Vec<Arc<ScalarUDF>> {
     let of_text = to_char::functions().into_iter().chain(from_text::functions());
     let moments = moments::functions().into_iter().chain(made::functions()).chain(truncate::functions());
-    let all = moments.chain(of_text).chain(documents::functions());
+    let all = moments.chain(of_text).chain(json::functions()).chain([uuid::function()]);
     all.map(|function| Arc::new(ScalarUDF::from(function))).chain(parts::functions()).collect()
 }
 
@@ -55,7 +59,9 @@ pub fn rewrite(statement: &mut ast::Statement) {
         type Break = ();
         fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
             literals::rewrite(expr);
-            documents::rewrite(expr);
+            json::rewrite(expr);
+            json::rewrite_items(expr);
+            uuid::rewrite(expr);
             templates::rewrite(expr);
             ControlFlow::Continue(())
         }

@@ -98,7 +98,7 @@ impl ScalarUDFImpl for Scalar {
         let rows = if is_scalar { 1 } else { args.number_rows };
         let arrays = args.args.iter().map(|value| value.to_array(rows)).collect::<Result<Vec<_>>>()?;
         let zone = args.config_options.execution.time_zone.clone().unwrap_or_else(|| "UTC".to_string());
-        let answer = (self.answer)(&Call { name: self.name, arrays, rows, zone })?;
+        let answer = (self.answer)(&Call { name: self.name, arrays, fields: args.arg_fields, rows, zone })?;
         Ok(match is_scalar {
             true => ColumnarValue::Scalar(ScalarValue::try_from_array(&answer, 0)?),
             false => ColumnarValue::Array(answer),
@@ -112,6 +112,8 @@ pub struct Call {
     pub name: &'static str,
     /// Its arguments, each of so many rows.
     pub arrays: Vec<ArrayRef>,
+    /// What the planner knows of each.
+    pub fields: Vec<FieldRef>,
     /// How many rows there are.
     pub rows: usize,
     /// The session's time zone.

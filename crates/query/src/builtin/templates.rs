@@ -37,12 +37,11 @@ const TEMPLATES: &[(&str, usize, &str)] = &[
     ("timezone", 2, "convert_timezone_pg($1, $2)"),
     ("regexp_substr", 2, "array_element(regexp_match($1, $2), 1)"),
     ("age", 1, "age(CAST(current_date AS timestamp(6)), $1)"),
-    ("to_jsonb", 1, "jsonb_in(json_serialize(to_super($1)))"),
-    ("to_json", 1, "json_in(json_serialize(to_super($1)))"),
     ("localtimestamp", 0, "CAST(now() AS timestamp(6))"),
-    ("json_agg", 1, "json_list(json_serialize(to_super(array_agg($1))))"),
-    ("jsonb_agg", 1, "jsonb_in(json_serialize(to_super(array_agg($1))))"),
-    ("array_to_json", 1, "json_in(json_serialize(to_super($1)))"),
+    ("json_agg", 1, "json_join(array_agg(to_json($1)))"),
+    ("jsonb_agg", 1, "jsonb_in(json_join(array_agg(to_json($1))))"),
+    ("json_object_agg", 2, "json_join_pairs(array_agg($1), array_agg(to_json($2)))"),
+    ("jsonb_object_agg", 2, "jsonb_in(json_join_pairs(array_agg($1), array_agg(to_json($2))))"),
 ];
 
 /// The parameters of MAKE_INTERVAL, which are mostly given by name.

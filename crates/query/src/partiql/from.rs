@@ -55,7 +55,10 @@ impl VisitorMut for Reader {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        bodies(&mut query.body, &mut |select| sources(&mut select.from));
+        bodies(&mut query.body, &mut |select| {
+            crate::builtin::read_json_sources(&mut select.from);
+            sources(&mut select.from);
+        });
         order_by_place(query);
         ControlFlow::Continue(())
     }

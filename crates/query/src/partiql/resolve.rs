@@ -47,7 +47,10 @@ pub fn resolve(plan: LogicalPlan, lenience: Lenience) -> EngineResult<LogicalPla
 }
 
 fn touches(plan: &LogicalPlan) -> EngineResult<bool> {
-    let ours = |expr: &Expr| matches!(expr, Expr::ScalarFunction(function) if rule_of(function.name()).is_some());
+    let ours = |expr: &Expr| match expr {
+        Expr::ScalarFunction(function) => rule_of(function.name()).is_some() || unnest::is_each(function.name()),
+        _ => false,
+    };
     let mut found = false;
     plan.apply_with_subqueries(|node| {
         found = node.schema().fields().iter().any(|field| is_super(field));

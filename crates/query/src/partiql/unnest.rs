@@ -3,6 +3,7 @@
 use super::call;
 use super::function::{Arguments, Gives, Rule, Supers};
 use super::resolve::is_true;
+use crate::builtin::{self, JSON_EACH};
 use arrow::array::ArrayRef;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, JoinType, TableReference, UnnestOptions};
@@ -41,9 +42,10 @@ fn misplaced(_: &Arguments) -> Result<ArrayRef> {
     ))
 }
 
-/// A column of a path's rows.
+/// A column of a path's rows: the list, and what says of an item what it is.
 struct Part {
     list: &'static str,
+    of: Option<&'static str>,
     path: Expr,
     name: String,
 }
@@ -80,8 +82,30 @@ fn parts(plan: &LogicalPlan) -> Option<(TableReference, Vec<Part>)> {
 fn part(expr: &Expr) -> Option<Part> {
     let Expr::Alias(alias) = expr else { return None };
     let Expr::ScalarFunction(function) = unaliased(&alias.expr) else { return None };
-    let (_, list) = EACH.iter().find(|(each, _)| *each == function.name())?;
-    Some(Part { list, path: function.args.first()?.clone(), name: alias.name.clone() })
+    let (list, of) = list_of(function.name())?;
+    Some(Part { list, of, path: function.args.first()?.clone(), name: alias.name.clone() })
+}
+
+/// Whether a function stands for the rows of a list.
+pub fn is_each(name: &str) -> bool {
+    list_of(name).is_some()
+}
+
+/// The list of what stands for its rows, of SUPER values and of JSON, and what an item is.
+fn list_of(each: &str) -> Option<(&'static str, Option<&'static str>)> {
+    if let Some((_, list, of)) = JSON_EACH.iter().find(|(name, ..)| *name == each) {
+        return Some((list, *of));
+    }
+    let (_, list) = EACH.iter().find(|(name, _)| *name == each)?;
+    Some((list, Some("super_of").filter(|_| ["super_items", "super_values"].contains(list))))
+}
+
+/// A function of SUPER values, or of JSON.
+fn function(name: &'static str, arguments: Vec<Expr>) -> EngineResult<Expr> {
+    match super::rule_of(name) {
+        Some(_) => Ok(call(name, arguments)),
+        None => builtin::call(name, arguments),
+    }
 }
 
 fn unaliased(expr: &Expr) -> &Expr {
@@ -107,11 +131,11 @@ fn unnest(join: &Join, alias: &TableReference, parts: Vec<Part>, outer: bool) ->
             other => Ok(Transformed::no(other)),
         })?;
         refuse_other(&path.data, alias)?;
-        lists.push(call(part.list, vec![path.data, lit(outer)]).alias(&name));
+        lists.push(function(part.list, vec![path.data, lit(outer)])?.alias(&name));
         let column = Expr::Column(Column::new_unqualified(&name));
-        let column = match part.list {
-            "super_items" | "super_values" => call("super_of", vec![column]),
-            _ => column,
+        let column = match part.of {
+            Some(of) => function(of, vec![column])?,
+            None => column,
         };
         shown.push(column.alias_qualified(Some(alias.clone()), part.name));
         names.push(Column::new_unqualified(name));

@@ -16,6 +16,7 @@ mod functions;
 mod indexes;
 mod information;
 mod names;
+mod policies;
 mod provider;
 mod relations;
 mod rewrite;

@@ -7,6 +7,7 @@ use super::depends;
 use super::fixed;
 use super::indexes;
 use super::names;
+use super::policies;
 use super::shape::{self, Rows, SHAPES, Shape};
 use super::snapshot::{PgColumn, PgConstraint, PgRelation, PgSnapshot};
 use super::types;
@@ -14,7 +15,7 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use datafusion::error::Result;
 use std::sync::LazyLock;
-use tidegate_catalog::{DATABASE_OID, EVERYBODY, User};
+use tidegate_catalog::{DATABASE_OID, EVERYBODY, RowSecurity, User};
 
 /// The language of functions in SQL.
 const SQL_LANGUAGE_OID: u32 = 14;
@@ -44,6 +45,8 @@ pub const MADE: &[(&str, Maker)] = &[
     ("pg_index", indexes::indexes),
     ("pg_indexes", indexes::listed),
     ("pg_namespace", namespaces),
+    ("pg_policies", policies::listed),
+    ("pg_policy", policies::policies),
     ("pg_rewrite", depends::rules),
     ("pg_roles", roles),
     ("pg_settings", settings),
@@ -110,6 +113,9 @@ pub fn is_empty(snapshot: &PgSnapshot, name: &str) -> bool {
     if ["pg_index", "pg_indexes"].contains(&name) {
         return indexes::all(snapshot).next().is_none();
     }
+    if ["pg_policy", "pg_policies"].contains(&name) {
+        return policies::are_none(snapshot);
+    }
     shape::pg(name).is_some() && !fixed::NAMES.contains(&name) && MADE.iter().all(|(made, _)| *made != name)
 }
 
@@ -147,11 +153,15 @@ fn databases(snapshot: &PgSnapshot, rows: &mut Rows) {
 fn classes(snapshot: &PgSnapshot, rows: &mut Rows) {
     let owner = system_owner(snapshot);
     for shape in SHAPES.iter() {
-        let of = Class { oid: shape.oid, schema: shape.schema_oid(), name: shape.name, owner, kind: shape.kind };
+        let security = RowSecurity::default();
+        let (oid, schema) = (shape.oid, shape.schema_oid());
+        let of = Class { oid, schema, name: shape.name, owner, kind: shape.kind, security };
         of.push(rows, shape.columns.len(), -1, Cell::Null, false, false);
     }
     for one in &snapshot.relations {
-        let of = Class { oid: one.oid, schema: one.schema, name: &one.name, owner: one.owner, kind: one.kind };
+        let security = policies::security(snapshot, one.oid);
+        let of =
+            Class { oid: one.oid, schema: one.schema, name: &one.name, owner: one.owner, kind: one.kind, security };
         let keyed = one.constraints.iter().any(PgConstraint::is_key);
         // Foreign keys are kept by triggers in Postgres, and psql looks for them where there are some.
         let refers = |relation: &PgRelation| relation.constraints.iter().any(|key| !key.is_key());
@@ -170,6 +180,7 @@ struct Class<'a> {
     name: &'a str,
     owner: u32,
     kind: char,
+    security: RowSecurity,
 }
 
 impl Class<'_> {
@@ -189,6 +200,8 @@ impl Class<'_> {
             ("relkind", self.kind.to_string().into()),
             ("relnatts", columns.into()),
             ("relhasrules", (self.kind == 'v').into()),
+            ("relrowsecurity", self.security.enabled.into()),
+            ("relforcerowsecurity", self.security.forced.into()),
             ("relispopulated", true.into()),
             ("relreplident", if is_table { "d" } else { "n" }.into()),
             ("relacl", acl),
@@ -370,7 +383,7 @@ fn roles(snapshot: &PgSnapshot, rows: &mut Rows) {
             ("rolconnlimit", role.connections_max.into()),
             ("rolpassword", "********".into()),
             ("rolvaliduntil", role.valid_until_us.into()),
-            ("rolbypassrls", role.superuser.into()),
+            ("rolbypassrls", role.bypasses_policies.into()),
             ("oid", role.oid.into()),
         ]);
     }
@@ -386,7 +399,7 @@ fn authids(snapshot: &PgSnapshot, rows: &mut Rows) {
             ("rolcreaterole", role.superuser.into()),
             ("rolcreatedb", role.superuser.into()),
             ("rolcanlogin", role.login.into()),
-            ("rolbypassrls", role.superuser.into()),
+            ("rolbypassrls", role.bypasses_policies.into()),
             ("rolconnlimit", role.connections_max.into()),
             ("rolvaliduntil", role.valid_until_us.into()),
         ]);
@@ -450,7 +463,7 @@ fn users(snapshot: &PgSnapshot, rows: &mut Rows) {
             ("usecreatedb", role.superuser.into()),
             ("usesuper", role.superuser.into()),
             ("userepl", false.into()),
-            ("usebypassrls", role.superuser.into()),
+            ("usebypassrls", role.bypasses_policies.into()),
             ("passwd", "********".into()),
             ("valuntil", role.valid_until_us.into()),
         ]);
@@ -514,7 +527,7 @@ fn tables(snapshot: &PgSnapshot, rows: &mut Rows) {
             ("hasindexes", relation.constraints.iter().any(PgConstraint::is_key).into()),
             ("hasrules", false.into()),
             ("hastriggers", false.into()),
-            ("rowsecurity", false.into()),
+            ("rowsecurity", policies::security(snapshot, relation.oid).enabled.into()),
         ]);
     }
 }

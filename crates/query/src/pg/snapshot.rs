@@ -159,6 +159,8 @@ pub struct PgRole {
     pub name: String,
     /// Whether it may do everything.
     pub superuser: bool,
+    /// Whether no policy counts for it.
+    pub bypasses_policies: bool,
     /// Whether it can log in.
     pub login: bool,
     /// How many sessions it may have; -1: any number.

@@ -74,6 +74,7 @@ fn snapshot() -> PgSnapshot {
         schemas: vec![PgSchema { oid: 2200, name: "public".into(), owner: 10 }],
         relations: vec![planes, big],
         roles: vec![PgRole {
+            bypasses_policies: true,
             oid: 10,
             name: "admin".into(),
             superuser: true,

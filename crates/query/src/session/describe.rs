@@ -1,7 +1,7 @@
 //! What statements are before they run: prepared ones, the types of their parameters, and their columns.
 
+use super::Session;
 use super::settings::{setting_name, show_schema};
-use super::{Session, placed};
 use crate::call::Call;
 use crate::dispatch::{done, is_query};
 use crate::origin::Origins;
@@ -23,7 +23,7 @@ impl Session {
         };
         let statement = self.read(&piece)?;
         self.refuse_after_failure(&statement)?;
-        let described = self.describe(statement, types).await.map_err(|error| placed(error, &piece))?;
+        let described = self.describe(statement, types).await.map_err(|error| self.explained(error, &piece))?;
         Ok(Prepared { text: sql.to_string(), ..described })
     }
 

@@ -16,6 +16,7 @@ pub use hidden::{hide_from_wildcards, names_system_columns};
 pub use table::StreamTable;
 pub use views::system_tables;
 
+use crate::access::require_superuser;
 use crate::engine::Engine;
 use crate::outcome::Outcome;
 use crate::scope::Scope;
@@ -77,6 +78,7 @@ impl Service for StreamService {
             Statement::AlterStream(alter) => ddl::alter(work, alter)?,
             Statement::Consume(consume) => return consume::execute(work, consume, values).await.map(Some),
             Statement::Checkpoint => {
+                require_superuser(&work.scope, "do CHECKPOINT")?;
                 for service in work.engine().services() {
                     service.checkpoint().await?;
                 }

@@ -1,8 +1,10 @@
 //! DynamoDB, as far as COPY reads it: what a table may be read with, and its items page by page.
 
+use super::connector::Connector;
 use super::{S3Access, Stores, object_error, s3};
+use object_store::ClientOptions;
 use object_store::aws::{AwsAuthorizer, AwsCredential};
-use object_store::client::{HttpClient, HttpConnector, HttpRequest, HttpRequestBody, ReqwestConnector};
+use object_store::client::{HttpClient, HttpConnector, HttpRequest, HttpRequestBody};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,9 +44,9 @@ impl Stores {
         let endpoint = access.endpoint.clone().unwrap_or_else(|| format!("https://dynamodb.{region}.amazonaws.com"));
         self.egress.check(&super::egress::host_of(&endpoint), &format!("dynamodb://{name}"))?;
         // The keys come from where those for S3 do.
-        let keys = s3::open("keys", access, self.egress.proxy(), name)?;
+        let keys = s3::open("keys", access, &self.egress, name)?;
         let credential = keys.credentials().get_credential().await.map_err(|error| object_error(error, name))?;
-        let client = ReqwestConnector::default().connect(&s3::client_options(self.egress.proxy()));
+        let client = Connector(self.egress.clone()).connect(&ClientOptions::new());
         let client = client.map_err(|error| object_error(error, name))?;
         Ok(DynamoTable { client, endpoint, region, credential, name: name.to_string() })
     }

@@ -57,13 +57,17 @@ pub fn host_of(endpoint: &str) -> String {
 fn is_link_local(host: &str) -> bool {
     let bare = host.strip_prefix('[').and_then(|rest| rest.split(']').next());
     let address = bare.unwrap_or_else(|| host.split(':').next().unwrap_or(host)).parse::<IpAddr>();
+    address.is_ok_and(is_link_local_address) || host.parse::<IpAddr>().is_ok_and(is_link_local_address)
+}
+
+/// The same of an address.
+pub(super) fn is_link_local_address(address: IpAddr) -> bool {
     match address {
-        Ok(IpAddr::V4(address)) => address.is_link_local(),
-        Ok(IpAddr::V6(address)) => match address.to_ipv4_mapped() {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => match address.to_ipv4_mapped() {
             Some(address) => address.is_link_local(),
             None => address.is_unicast_link_local(),
         },
-        Err(_) => false,
     }
 }
 

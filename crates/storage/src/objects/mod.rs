@@ -1,5 +1,6 @@
 //! Object stores: durable local files and S3, found by URL and kept by bucket and access.
 
+mod connector;
 mod dynamo;
 mod egress;
 mod error;
@@ -104,7 +105,7 @@ impl Stores {
         if let Some(store) = buckets.get(&key) {
             return Ok(store.clone());
         }
-        let store: Arc<dyn ObjectStore> = Arc::new(s3::open(&key.0, access, self.egress.proxy(), url)?);
+        let store: Arc<dyn ObjectStore> = Arc::new(s3::open(&key.0, access, &self.egress, url)?);
         if buckets.len() >= STORES_MAX {
             buckets.clear();
         }

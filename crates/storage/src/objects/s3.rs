@@ -1,9 +1,10 @@
 //! S3 and what speaks like it: the access to a bucket, and a client with small limits.
 
-use super::egress::host_of;
+use super::connector::Connector;
+use super::egress::{Egress, host_of};
 use md5::{Digest, Md5};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::{BackoffConfig, ClientOptions, RetryConfig};
+use object_store::{BackoffConfig, RetryConfig};
 use std::fmt::{self, Write};
 use std::time::Duration;
 use tidegate_core::{Error, Kind, Result};
@@ -12,8 +13,6 @@ use tidegate_core::{Error, Kind, Result};
 const RETRIES_MAX: usize = 3;
 const RETRY_SECONDS_MAX: Duration = Duration::from_secs(20);
 const BACKOFF_MAX: Duration = Duration::from_secs(3);
-const CONNECT_SECONDS_MAX: Duration = Duration::from_secs(5);
-const REQUEST_SECONDS_MAX: Duration = Duration::from_secs(60);
 
 const REGION_DEFAULT: &str = "us-east-1";
 
@@ -113,18 +112,8 @@ impl S3Access {
     }
 }
 
-/// How requests are made.
-pub(super) fn client_options(proxy: Option<String>) -> ClientOptions {
-    let options = ClientOptions::new()
-        .with_allow_http(true)
-        .with_connect_timeout(CONNECT_SECONDS_MAX)
-        .with_timeout(REQUEST_SECONDS_MAX);
-    proxy.into_iter().fold(options, |options, proxy| options.with_proxy_url(proxy))
-}
-
 /// A client for a bucket. Connects when it is first used.
-pub(super) fn open(bucket: &str, access: &S3Access, proxy: Option<String>, url: &str) -> Result<AmazonS3> {
-    let options = client_options(proxy);
+pub(super) fn open(bucket: &str, access: &S3Access, egress: &Egress, url: &str) -> Result<AmazonS3> {
     let builder = credentials(access)?
         .with_bucket_name(bucket)
         .with_retry(RetryConfig {
@@ -132,7 +121,8 @@ pub(super) fn open(bucket: &str, access: &S3Access, proxy: Option<String>, url: 
             max_retries: RETRIES_MAX,
             retry_timeout: RETRY_SECONDS_MAX,
         })
-        .with_client_options(options);
+        .with_allow_http(true)
+        .with_http_connector(Connector(egress.clone()));
     let builder = encrypted(place(builder, bucket, access)?, access)?;
     builder.build().map_err(|error| super::object_error(error, url))
 }

@@ -1,10 +1,12 @@
 //! Uploads that were begun and never completed, as a crash leaves them: the parts of an object in S3, or a file on disk
 //! under a hidden name. They take room that no listing of objects shows.
 
+use super::connector::Connector;
 use super::url::Location;
 use super::{S3Access, Stores, object_error, s3};
+use object_store::ClientOptions;
 use object_store::aws::AwsAuthorizer;
-use object_store::client::{HttpConnector, HttpRequest, HttpRequestBody, ReqwestConnector};
+use object_store::client::{HttpConnector, HttpRequest, HttpRequestBody};
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use std::io::ErrorKind;
@@ -42,7 +44,7 @@ impl Stores {
         access: &S3Access,
         ours: fn(&str) -> bool,
     ) -> Result<usize> {
-        let store = s3::open(bucket, access, self.egress.proxy(), bucket)?;
+        let store = s3::open(bucket, access, &self.egress, bucket)?;
         let mut aborted = 0;
         for _ in 0..PAGES_MAX {
             let page = self.uploads(&store, bucket, prefix, access).await?;
@@ -79,7 +81,7 @@ impl Stores {
             let credential = store.credentials().get_credential().await.map_err(|error| object_error(error, prefix))?;
             AwsAuthorizer::new(&credential, "s3", access.signed_region()).authorize(&mut request, None);
         }
-        let client = ReqwestConnector::default().connect(&s3::client_options(self.egress.proxy()));
+        let client = Connector(self.egress.clone()).connect(&ClientOptions::new());
         let client = client.map_err(|error| object_error(error, prefix))?;
         let answer = client.execute(request).await.map_err(|error| failed(&error))?;
         let status = answer.status();

@@ -3,6 +3,7 @@
 use super::super::cell::Cell;
 use super::super::indexes;
 use super::super::names::{self, PROCEDURES};
+use super::super::rewrite::role_names;
 use super::super::snapshot::{PgRelation, PgSnapshot};
 use super::super::types;
 use super::{Definition, nothing, oid, text};
@@ -13,6 +14,7 @@ pub const FUNCTIONS: &[Definition] = &[
     Definition::lenient("format_type", 2..=2, "text", format_type),
     Definition::strict("pg_get_expr", 2..=3, "text", get_expr),
     Definition::strict("pg_get_userbyid", 1..=1, "name", get_userbyid),
+    Definition::strict(role_names::FUNCTION, 1..=1, "_text", get_role_names),
     Definition::strict("pg_get_viewdef", 1..=2, "text", get_viewdef),
     Definition::strict("pg_get_function_arguments", 1..=1, "text", function_arguments),
     Definition::strict("pg_get_function_identity_arguments", 1..=1, "text", function_arguments),
@@ -67,6 +69,15 @@ fn get_userbyid(snapshot: &PgSnapshot, arguments: &[Cell]) -> Result<Cell> {
         Some(role) => role.name.as_str().into(),
         None => format!("unknown (OID={oid})").into(),
     })
+}
+
+/// The names of roles, in their order; what is no role's number is passed over.
+fn get_role_names(snapshot: &PgSnapshot, arguments: &[Cell]) -> Result<Cell> {
+    let Some(Cell::Ints(oids)) = arguments.first() else { return Ok(Cell::Null) };
+    let name = |oid: &i64| snapshot.role(u32::try_from(*oid).ok()?).map(|role| role.name.clone());
+    let mut names: Vec<String> = oids.iter().filter_map(name).collect();
+    names.sort();
+    Ok(Cell::Texts(names))
 }
 
 fn get_viewdef(snapshot: &PgSnapshot, arguments: &[Cell]) -> Result<Cell> {

@@ -3,7 +3,6 @@
 //! Each is a row of a table: its name, how many arguments it takes, what it returns and how a row is answered.
 
 mod describe;
-mod json;
 mod look_up;
 mod privilege;
 mod session;
@@ -91,7 +90,7 @@ pub fn is_known(name: &str) -> bool {
 fn all() -> impl Iterator<Item = &'static Definition> {
     let looking =
         [describe::FUNCTIONS, look_up::FUNCTIONS, privilege::FUNCTIONS, session::FUNCTIONS, signal::FUNCTIONS];
-    looking.into_iter().chain([json::FUNCTIONS, text::FUNCTIONS]).flatten()
+    looking.into_iter().chain([text::FUNCTIONS]).flatten()
 }
 
 struct Function {

@@ -23,6 +23,7 @@ pub const FUNCTIONS: &[Definition] = &[
     Definition::strict("has_tablespace_privilege", 2..=3, "bool", yes),
     Definition::strict("has_type_privilege", 2..=3, "bool", yes),
     Definition::strict("pg_has_role", 2..=3, "bool", role),
+    Definition::strict("row_security_active", 1..=1, "bool", row_security_active),
 ];
 
 /// Of objects that there are none of, or that everybody may use.
@@ -63,7 +64,7 @@ fn asker(snapshot: &PgSnapshot, user: &Cell) -> Result<Asker> {
     let state = &snapshot.state;
     let found = match user {
         Cell::Text(name) if name == "public" => {
-            return Ok(Asker { roles: [EVERYBODY].into(), is_superuser: false });
+            return Ok(Asker { roles: [EVERYBODY].into(), is_superuser: false, bypasses_policies: false });
         }
         Cell::Text(name) => state.named::<User>(name),
         other => other.oid().and_then(|oid| state.get::<User>(oid)),
@@ -183,6 +184,15 @@ fn database(snapshot: &PgSnapshot, arguments: &[Cell]) -> Result<Cell> {
         }
         _ => Ok(asked.on(snapshot, &Guarded::Database)),
     }
+}
+
+/// Whether policies count for who asks.
+fn row_security_active(snapshot: &PgSnapshot, arguments: &[Cell]) -> Result<Cell> {
+    Ok(match relation(snapshot, arguments.first())? {
+        Some(Found::Own(relation)) => snapshot.asker().is_guarded(relation).into(),
+        Some(Found::System) => false.into(),
+        None => Cell::Null,
+    })
 }
 
 /// Those of the engine are everybody's.

@@ -5,7 +5,8 @@
 //! 3. [`barren`]: selects from catalogs that have no rows here, which is what exotic queries mostly ask.
 //! 4. [`correlated`]: scalar subqueries in the forms that the engine can turn into joins.
 //! 5. [`exists`]: EXISTS among a select's items.
-//! 6. [`output`]: names and texts of what is shown.
+//! 6. [`role_names`]: the roles of a policy, as psql asks for them.
+//! 7. [`output`]: names and texts of what is shown.
 //!
 //! A query that needs none of it is only walked.
 
@@ -16,6 +17,7 @@ mod casts;
 mod correlated;
 mod exists;
 mod output;
+pub mod role_names;
 mod sources;
 
 pub use output::plain_name;
@@ -88,6 +90,11 @@ impl VisitorMut for Rewriter<'_> {
 
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
         sources::qualify(&self.names(), factor);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        role_names::expression(expr);
         ControlFlow::Continue(())
     }
 
