@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn mistakes() {
         check_errors(&[
-            ("CREATE USER u BYPASSRLS", Kind::Unsupported, 15, "CREATE USER: clause BYPASSRLS is not supported"),
+            ("CREATE USER u REPLICATION", Kind::Unsupported, 15, "CREATE USER: clause REPLICATION is not supported"),
             ("CREATE USER u PASSWORD p", Kind::Syntax, 24, "syntax error at or near \"p\""),
             ("ALTER USER u", Kind::Syntax, 13, "syntax error at end of input"),
         ]);

@@ -31,7 +31,6 @@ pub fn functions() -> Vec<Scalar> {
         Scalar::new("json_extract_path_text_pg", 1..=ARGUMENTS_MAX, text, |call| path_of_all(call, true)),
         Scalar::new("jsonb_extract_path_text", 1..=ARGUMENTS_MAX, text, |call| path_of_all(call, true)),
         Scalar::new("jsonb_typeof", 1..=1, text, type_of),
-        Scalar::new("json_array_length", 1..=1, number, length),
         Scalar::new("jsonb_array_length", 1..=1, number, length),
         Scalar::new("jsonb_pretty", 1..=1, text, |call| each(call, |text| pretty(text).map(Some))),
         Scalar::new("jsonb_contains", 2..=2, truth, |call| holds(call, false)),
